@@ -15,6 +15,7 @@ from typing import Any, Self, cast
 DEFAULT_QUEUE = "default"
 DEFAULT_MAX_RETRIES = 3
 MAX_MAX_RETRIES = 100
+DEFAULT_TIMEOUT_S = 300.0  # for a job that sets none, run by a task that sets none
 MAX_DELAY_S = 366 * 86_400
 MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_TAGS = 20

@@ -1,0 +1,184 @@
+"""Between a job's hash in Redis and a Job. What Redis holds is read as untrusted: no field can crash a reader."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from ironforge.job import (
+    DEFAULT_MAX_RETRIES,
+    Attempt,
+    BackoffPolicy,
+    Job,
+    JobError,
+    JobStatus,
+    NewJob,
+    Priority,
+)
+from ironforge.queue.scripts import Argument
+
+Fields = Mapping[bytes, bytes]
+_MEDIUM = Priority.MEDIUM
+_NOT_STARTED = frozenset({JobStatus.SCHEDULED, JobStatus.QUEUED, JobStatus.RETRYING})
+
+
+def pairs(flat: Iterable[bytes]) -> dict[bytes, bytes]:
+    """A flat field, value, … list (how Lua gives a hash) as a dict."""
+    values = iter(flat)
+    return dict(zip(values, values, strict=False))
+
+
+def enqueue_arguments(new: NewJob) -> list[Argument]:
+    """The part of enqueue.lua's ARGV that speaks of one job; fields at their default are left out."""
+    extra: list[Argument] = []
+    if new.payload_json != b"{}":
+        extra += ("payload", new.payload_json)
+    if new.priority is not _MEDIUM:
+        extra += ("priority", new.priority.rank)
+    if new.max_retries != DEFAULT_MAX_RETRIES:
+        extra += ("max_retries", new.max_retries)
+    for name, value in (("timeout_ms", new.timeout_ms), ("retention_ms", new.retention_ms)):
+        if value is not None:
+            extra += (name, value)
+    if new.backoff is not None:
+        extra += ("backoff", new.backoff.to_json())
+    if new.tags:
+        extra += ("tags", json.dumps(new.tags))
+    if new.retry_of is not None:
+        extra += ("retry_of", new.retry_of)
+    if new.delay_ms is not None:
+        when, ms = "in", new.delay_ms
+    elif new.run_at_ms is not None:
+        when, ms = "at", new.run_at_ms
+    else:
+        when, ms = "now", 0
+    return [new.id, new.queue, new.kind, new.priority.rank, when, ms, len(extra), *extra]
+
+
+def new_to_job(new: NewJob, created_ms: int, status: JobStatus, due_ms: int) -> Job:
+    """The job as enqueue.lua wrote it, without reading it back."""
+    return Job(
+        id=new.id,
+        kind=new.kind,
+        queue=new.queue,
+        status=status,
+        payload_json=new.payload_json,
+        priority=new.priority,
+        max_retries=new.max_retries,
+        created_ms=created_ms,
+        run_at_ms=due_ms or None,
+        timeout_s=None if new.timeout_ms is None else new.timeout_ms / 1000,
+        tags=list(new.tags),
+        retry_of=new.retry_of,
+        backoff=new.backoff,
+        retention_s=None if new.retention_ms is None else new.retention_ms / 1000,
+    )
+
+
+def job_from_hash(job_id: str, fields: Fields) -> Job:
+    """A job from its hash, which must not be empty."""
+    crashes = number(fields.get(b"crashes"), 0)
+    status = _status(fields.get(b"status"))
+    error = fields.get(b"last_error")
+    return Job(
+        id=job_id,
+        kind=text(fields.get(b"kind"), "unknown"),
+        queue=text(fields.get(b"queue"), "unknown"),
+        status=status,
+        payload_json=fields.get(b"payload", b"{}"),
+        priority=_priority(fields.get(b"priority")),
+        retry_count=number(fields.get(b"retry_count"), 0),
+        max_retries=number(fields.get(b"max_retries"), DEFAULT_MAX_RETRIES),
+        created_ms=number(fields.get(b"created_at"), 0),
+        run_at_ms=_optional(fields.get(b"run_at")),
+        started_ms=None if status in _NOT_STARTED else _optional(fields.get(b"started_at")),
+        finished_ms=_optional(fields.get(b"finished_at")),
+        timeout_s=_seconds(fields.get(b"timeout_ms")),
+        worker=text(fields.get(b"worker"), "") or None,
+        last_error=None if error is None else JobError.from_json(error),
+        attempts=_attempts(fields),
+        result_json=fields.get(b"result"),
+        progress_json=fields.get(b"progress"),
+        crashes=crashes,
+        lapses=number(fields.get(b"lapses"), 0),
+        generation=number(fields.get(b"generation"), 0),
+        retry_of=text(fields.get(b"retry_of"), "") or None,
+        tags=_tags(fields.get(b"tags")),
+        fence=text(fields.get(b"fence"), ""),
+        backoff=None if b"backoff" not in fields else BackoffPolicy.from_json(fields[b"backoff"]),
+        retention_s=_seconds(fields.get(b"retention_ms")),
+        cancel_requested=b"cancel_requested" in fields,
+        suspect=crashes >= 2 and status is JobStatus.QUEUED,
+        reason=text(fields.get(b"reason"), "") or None,
+        fingerprint=text(fields.get(b"fingerprint"), "") or None,
+    )
+
+
+def text(value: bytes | None, default: str) -> str:
+    return default if value is None else value.decode("utf-8", "replace")
+
+
+def number(value: bytes | None, default: int) -> int:
+    try:
+        return default if value is None else int(value)
+    except ValueError:
+        return default
+
+
+def json_object(value: bytes | None) -> dict[str, Any]:
+    """A stored JSON object; {} for anything else."""
+    try:
+        found: object = json.loads(value or b"{}")
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+
+def _optional(value: bytes | None) -> int | None:
+    return None if value is None else number(value, 0)
+
+
+def _seconds(value: bytes | None) -> float | None:
+    return None if value is None else number(value, 0) / 1000
+
+
+def _status(value: bytes | None) -> JobStatus:
+    try:
+        return JobStatus(text(value, "dead"))
+    except ValueError:
+        return JobStatus.DEAD
+
+
+def _priority(value: bytes | None) -> Priority:
+    rank = number(value, 2)
+    return Priority.from_rank(rank) if 0 <= rank <= 3 else _MEDIUM
+
+
+def _tags(value: bytes | None) -> list[str]:
+    if value is None:
+        return []
+    try:
+        found: object = json.loads(value)
+    except ValueError:
+        return []
+    return [str(tag) for tag in cast("list[object]", found)] if isinstance(found, list) else []
+
+
+def _attempts(fields: Fields) -> list[Attempt]:
+    count = number(fields.get(b"attempt_count"), 0)
+    found: list[Attempt] = []
+    for at in range(max(1, count - 9), count + 1):
+        if (stored := fields.get(b"attempt:%d" % at)) is not None:
+            found.append(_attempt(at, stored))
+    return found
+
+
+def _attempt(at: int, stored: bytes) -> Attempt:
+    """`<started ms> <finished ms> <worker> <outcome>[ <error JSON>]`, as _finish.lua writes it."""
+    parts = stored.split(b" ", 4)
+    parts += [b""] * (5 - len(parts))
+    error = JobError.from_json(parts[4]) if parts[4] else None
+    return Attempt(
+        at, number(parts[0], 0), number(parts[1], 0), text(parts[2], "-"), text(parts[3], "failed"), error
+    )

@@ -1,0 +1,108 @@
+-- _finish.lua: what happens to a job when a run of it ends, whoever ends it.
+--
+-- `job` is what `running_job` read. Every end writes the attempt, the statistics, the index and the hash.
+
+local ATTEMPTS_KEPT = 10
+local COMPLETED_MS = 86400000
+local MAX_CRASHES = 3
+local MAX_LAPSES = 20
+local FIELDS = { 'status', 'fence', 'queue', 'kind', 'started_at', 'retry_count', 'max_retries', 'attempt_count',
+  'cancel_requested', 'retention_ms', 'priority', 'sequence', 'crashes', 'lapses', 'worker', 'settled' }
+
+local function running_job(id)
+  local found = redis.call('HMGET', job_key(id), unpack(FIELDS))
+  local job = { id = id, key = job_key(id) }
+  for i = 1, #FIELDS do job[FIELDS[i]] = found[i] end
+  for _, name in ipairs({ 'retry_count', 'attempt_count', 'crashes', 'lapses', 'started_at' }) do
+    job[name] = tonumber(job[name]) or 0
+  end
+  job.max_retries = tonumber(job.max_retries) or 3
+  job.rank = tonumber(job.priority) or 2
+  return job
+end
+
+-- Ends the run: attempt, statistics, claim, running index. The caller then puts the job somewhere.
+-- set: flat field, value list; gets the end's own fields appended.
+local function end_run(job, outcome, error_json, set)
+  local number = job.attempt_count + 1
+  local attempt = job.started_at .. ' ' .. now_ms .. ' ' .. (job.worker or '-') .. ' ' .. outcome
+  if error_json ~= '' then
+    attempt = attempt .. ' ' .. error_json
+    set[#set + 1] = 'last_error'
+    set[#set + 1] = error_json
+  end
+  for _, value in ipairs({ 'attempt_count', number, 'attempt:' .. number, attempt, 'settled', job.fence }) do
+    set[#set + 1] = value
+  end
+  redis.call('HSET', job.key, unpack(set))
+  if number > ATTEMPTS_KEPT then redis.call('HDEL', job.key, 'attempt:' .. (number - ATTEMPTS_KEPT)) end
+  redis.call('HDEL', job.key, 'worker', 'cancel_requested')
+  if job.worker then
+    redis.call('SREM', worker_key(job.worker, 'claims'), job.id)
+    if job.cancel_requested then redis.call('SREM', worker_key(job.worker, 'orders'), 'cancel:' .. job.id) end
+    if job.crashes >= SUSPECT_AT then redis.call('HDEL', worker_key(job.worker), 'alone') end
+  end
+  remove(queue_key(job.queue, 'running'), job.id)
+  observe('duration|' .. label(job.kind) .. '|' .. outcome, now_ms - job.started_at)
+  if outcome == 'failed' then
+    count('failed|' .. label(job.kind))
+    count_in_slot('failed|' .. job.queue)
+  end
+  touch(job.queue)
+end
+
+local function to_completed(job, result)
+  local set = { 'status', 'completed', 'finished_at', now_ms }
+  if result ~= '' then
+    set[5] = 'result'
+    set[6] = result
+  end
+  end_run(job, 'completed', '', set)
+  add(queue_key(job.queue, 'completed'), now_ms + (tonumber(job.retention_ms) or COMPLETED_MS), job.id)
+  count('completed|' .. label(job.kind))
+  count_in_slot('completed|' .. job.queue)
+end
+
+local function to_cancelled(job, outcome, error_json)
+  end_run(job, outcome, error_json, { 'status', 'cancelled', 'finished_at', now_ms })
+  add(queue_key(job.queue, 'cancelled'), now_ms + (tonumber(job.retention_ms) or COMPLETED_MS), job.id)
+end
+
+local function to_dead(job, outcome, error_json, fingerprint, reason, set)
+  for _, value in ipairs({ 'status', 'dead', 'finished_at', now_ms, 'fingerprint', fingerprint }) do
+    set[#set + 1] = value
+  end
+  if reason ~= '' then
+    set[#set + 1] = 'reason'
+    set[#set + 1] = reason
+  end
+  end_run(job, outcome, error_json, set)
+  add(queue_key(job.queue, 'dead'), now_ms, job.id)
+  add(P .. 'dead:group:' .. fingerprint, now_ms, job.id)
+  redis.call('ZINCRBY', P .. 'dead:groups', 1, fingerprint)
+  count('dlq|' .. label(job.kind))
+  count_in_slot('dead|' .. job.queue)
+end
+
+-- charged: this spends a retry. An uncharged one is a release with a delay.
+local function to_retrying(job, outcome, error_json, delay_ms, charged)
+  local due = now_ms + delay_ms
+  local set = { 'status', 'retrying', 'run_at', due }
+  if charged then
+    local spent = job.retry_count + 1
+    set[5] = 'retry_count'
+    set[6] = spent
+    count('retried|' .. label(job.kind) .. '|' .. (spent > 10 and '10+' or spent))
+  end
+  end_run(job, outcome, error_json, set)
+  add(queue_key(job.queue, 'retrying'), due, job.id)
+  wake(job.queue)
+end
+
+-- Back to its place in the queue, with the sequence it had.
+local function to_queued(job, outcome, error_json, set)
+  set[#set + 1] = 'status'
+  set[#set + 1] = 'queued'
+  end_run(job, outcome, error_json, set)
+  make_ready(job.queue, job.id, job.rank, tonumber(job.sequence) or next_sequence(job.queue), job.crashes)
+end

@@ -1,0 +1,112 @@
+-- claim.lua: queued -> running, for up to n jobs of the given queues, in their order.
+--
+-- Uses: stats, ready
+-- KEYS[1] prefix
+-- ARGV[1] worker id, ARGV[2] lane, ARGV[3] token made for this claim, ARGV[4] n (free slots),
+-- ARGV[5] at most so many due jobs are promoted per queue, ARGV[6…] queues, most wanted first
+--
+-- Returns {'gone'} for a worker without a lease, else {'ok', orders, next_due_ms, {id, fence, fields, …}}:
+-- orders are `cancel:<id>`; next_due_ms is the wait until the next due job, -1 for none.
+-- Sent again with the token of the lane's last claim, it returns the same jobs.
+-- A worker that dies after this script holds its jobs until its supervisor hands them back or its lease lapses.
+
+local wid, lane, token, n, limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local worker, claims = worker_key(wid), worker_key(wid, 'claims')
+if not redis.call('ZSCORE', P .. 'workers', wid) then return { 'gone' } end
+
+local orders = redis.call('SMEMBERS', worker_key(wid, 'orders'))
+local jobs, claimed, next_due = {}, {}, nil
+local known = redis.call('HMGET', worker, 'lane:' .. lane, 'alone')
+
+if known[1] == token then -- the reply of this very claim was lost: give it again
+  for _, id in ipairs(redis.call('SMEMBERS', claims)) do
+    local fence = redis.call('HGET', job_key(id), 'fence') or ''
+    if string.sub(fence, -#token) == token then
+      local fields = redis.call('HGETALL', job_key(id))
+      for _, value in ipairs({ id, fence, now_ms, fields }) do jobs[#jobs + 1] = value end
+    end
+  end
+  return { 'ok', orders, 0, jobs }
+end
+
+local function take(queue, id, score)
+  local fields = redis.call('HGETALL', job_key(id))
+  if #fields == 0 then return false end -- a ghost: an id without a hash leaves the index here
+  local deliveries, kind = 0, ''
+  for i = 1, #fields, 2 do
+    if fields[i] == 'fence' then
+      deliveries = tonumber(string.match(fields[i + 1], '^%d+')) or 0
+    elseif fields[i] == 'kind' then
+      kind = fields[i + 1]
+    elseif fields[i] == 'progress' then
+      redis.call('HDEL', job_key(id), 'progress')
+    end
+  end
+  local fence = (deliveries + 1) .. ':' .. token
+  local sequence = score % BAND
+  redis.call('HSET', job_key(id), 'status', 'running', 'worker', wid, 'fence', fence, 'started_at', now_ms,
+    'sequence', sequence)
+  add(queue_key(queue, 'running'), now_ms, id)
+  claimed[#claimed + 1] = id
+  for _, value in ipairs({ id, fence, now_ms, fields }) do jobs[#jobs + 1] = value end
+  local waited_ms = math.floor((now_us - EPOCH_US - sequence) / 1000)
+  observe('wait|' .. label(kind), waited_ms)
+  count_in_slot('wait|' .. bucket(waited_ms))
+  touch(queue)
+  return true
+end
+
+-- A job that may kill its process is taken by an empty child only. Of all children of the queue one is marked; it
+-- claims nothing more until it is empty. Returns true when this worker has to hold back, or took the suspect.
+local function take_suspect(queue)
+  local index = queue_key(queue, 'suspects')
+  if queue_state(queue).paused or redis.call('ZCARD', index) == 0 then return false end
+  local marked = queue_state(queue).suspect_worker
+  if not marked or not redis.call('ZSCORE', P .. 'workers', marked) then
+    redis.call('HSET', queue_key(queue, 'settings'), 'suspect_worker', wid)
+    marked = wid
+  end
+  if marked ~= wid then return false end
+  if redis.call('SCARD', claims) > 0 then return true end
+  local popped = redis.call('ZPOPMIN', index)
+  if take(queue, popped[1], tonumber(popped[2])) then
+    redis.call('HSET', worker, 'alone', popped[1])
+    redis.call('HDEL', queue_key(queue, 'settings'), 'suspect_worker')
+  end
+  return true
+end
+
+local function take_ready(queue)
+  local state = queue_state(queue)
+  local index = queue_key(queue, 'queued')
+  while n > 0 and not state.paused do
+    local popped = redis.call('ZPOPMIN', index, n)
+    if #popped == 0 then return end
+    for i = 1, #popped, 2 do
+      if take(queue, popped[i], tonumber(popped[i + 1])) then n = n - 1 end
+    end
+  end
+  -- Stopped because it had enough: what is left is for another idle worker.
+  if n == 0 and not state.paused and redis.call('ZCARD', index) > 0 then wake(queue) else state.wake = false end
+end
+
+local asked = n
+local held_back = known[2] and true or false
+for i = 6, #ARGV do
+  local _, due = promote(ARGV[i], limit)
+  if due and (not next_due or due < next_due) then next_due = due end
+end
+for i = 6, #ARGV do
+  if not held_back and asked > 0 then held_back = take_suspect(ARGV[i]) end
+end
+if not held_back then
+  for i = 6, #ARGV do take_ready(ARGV[i]) end
+end
+if #claimed > 0 then
+  redis.call('SADD', claims, unpack(claimed))
+  redis.call('HSET', worker, 'lane:' .. lane, token)
+end
+write_moves()
+write_queues()
+write_stats()
+return { 'ok', orders, next_due and math.max(0, next_due - now_ms) or -1, jobs }

@@ -1,0 +1,313 @@
+"""Readings of queues, workers, dead groups and statistics. Nothing here changes anything."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any, cast
+
+from ironforge.job import Job, Priority
+from ironforge.queue.codec import job_from_hash, json_object, number, text
+from ironforge.queue.connection import store_errors
+from ironforge.queue.keys import SLOT_MS
+from ironforge.queue.listing import Listing
+from ironforge.queue.readings import (
+    DeadGroup,
+    Health,
+    Histogram,
+    QueueReading,
+    RunningJob,
+    Series,
+    SlotCounts,
+    Stats,
+    TaskReading,
+    WorkerReading,
+)
+
+MAX_QUEUES = 1000
+MAX_WORKERS = 1000
+
+
+class Reading(Listing):
+    _closed_slots: dict[int, SlotCounts] | None = None
+
+    async def read_queues(self) -> list[QueueReading]:
+        """Every queue ever used (at most 1,000), by name; `default` always."""
+        names = (await self.queue_names())[:MAX_QUEUES]
+        reply = await self.call("read_queues", *names)
+        return [_queue_reading(name, values, reply[0]) for name, values in zip(names, reply[1:], strict=True)]
+
+    async def read_queue(self, name: str) -> QueueReading:
+        reply = await self.call("read_queues", name)
+        return _queue_reading(name, reply[1], reply[0])
+
+    async def dead_groups(
+        self, cursor: str | None = None, limit: int = 50
+    ) -> tuple[list[DeadGroup], str | None, int]:
+        """Groups of dead jobs, largest first: (page, next cursor, number of groups)."""
+        start = int(cursor) if cursor and cursor.isdigit() else 0
+        with store_errors():
+            found = await self.client.execute_command(
+                "ZREVRANGE", self.keys.dead_groups, start, start + limit - 1, "WITHSCORES"
+            )
+            total: int = await self.client.execute_command("ZCARD", self.keys.dead_groups)
+        counts = [(fingerprint.decode(), int(float(count))) for fingerprint, count in _members(found)]
+        groups = [group for group in await self._groups(counts) if group.count > 0]
+        following = start + len(counts)
+        return groups, str(following) if following < total else None, total
+
+    async def workers(self) -> list[WorkerReading]:
+        """Every registered worker, those whose lease ran out but was not reaped yet too."""
+        now_ms = await self.now_ms()
+        with store_errors():
+            found = await self.client.execute_command(
+                "ZRANGE", self.keys.workers, 0, MAX_WORKERS - 1, "WITHSCORES"
+            )
+            leases = {wid.decode(): int(float(expiry)) for wid, expiry in _members(found)}
+            pipe = self.client.pipeline(transaction=False)
+            for wid in leases:
+                pipe.execute_command("HGETALL", self.keys.worker(wid))
+                pipe.execute_command("SCARD", self.keys.claims(wid))
+            replies = await pipe.execute() if leases else []
+        return sorted(
+            (
+                _worker_reading(wid, replies[2 * at], replies[2 * at + 1], expiry - now_ms, now_ms)
+                for at, (wid, expiry) in enumerate(leases.items())
+            ),
+            key=lambda worker: worker.id,
+        )
+
+    async def tasks(self) -> list[TaskReading]:
+        """Every kind that live workers can run."""
+        kinds: dict[str, TaskReading] = {}
+        now_ms = await self.now_ms()
+        with store_errors():
+            live = await self.client.execute_command(
+                "ZRANGE", self.keys.workers, now_ms, "+inf", "BYSCORE", "LIMIT", 0, MAX_WORKERS
+            )
+            pipe = self.client.pipeline(transaction=False)
+            for wid in live:
+                pipe.execute_command("HMGET", self.keys.worker(wid.decode()), "kinds", "queues")
+            replies = await pipe.execute() if live else []
+        for described, queues in replies:
+            names = [name for name in text(queues, "").split(",") if name]
+            for kind, about in json_object(described).items():
+                if isinstance(about, dict):
+                    kinds[kind] = _task_reading(kind, cast("dict[str, Any]", about), names, kinds.get(kind))
+        return [kinds[kind] for kind in sorted(kinds)]
+
+    async def read_stats(self) -> Stats:
+        with store_errors():
+            fields: dict[bytes, bytes] = await self.client.execute_command("HGETALL", self.keys.stats)
+        stats = Stats()
+        for name, value in fields.items():
+            _add_stat(stats, name.decode().split("|"), number(value, 0))
+        return stats
+
+    async def read_series(self, slots: int = 30) -> Series:
+        """The last `slots` × 10 s. Slots that are over are read once and kept."""
+        now_ms = await self.now_ms()
+        current = now_ms // SLOT_MS
+        kept = self._closed_slots or {}
+        wanted = range(current - slots + 1, current + 1)
+        missing = [slot for slot in wanted if slot not in kept]
+        with store_errors():
+            pipe = self.client.pipeline(transaction=False)
+            for slot in missing:
+                pipe.execute_command("HGETALL", self.keys.stats_slot(slot))
+            replies = await pipe.execute()
+        read = {slot: _slot_counts(slot, fields) for slot, fields in zip(missing, replies, strict=True)}
+        found = {**kept, **read}
+        self._closed_slots = {slot: found[slot] for slot in wanted if slot < current}
+        return Series(now_ms, [found[slot] for slot in wanted])
+
+    async def health(self) -> Health:
+        """What the Redis behind this queue is. Raises StoreUnavailable."""
+        began = time.perf_counter()
+        clock_ms = await self.now_ms()
+        latency_ms = (time.perf_counter() - began) * 1000
+        with store_errors():
+            info: dict[str, Any] = await self.client.info()
+            durability = await self._durability(info)
+        name = str(info.get("server_name", "redis"))
+        version = str(info.get(f"{name}_version", info.get("redis_version", "?")))
+        return Health(
+            server=f"{name} {version}",
+            redis_version=str(info.get("redis_version", "?")),
+            durability=durability,
+            policy=str(info.get("maxmemory_policy", "noeviction")),
+            latency_ms=latency_ms,
+            used_memory=int(info.get("used_memory", 0)),
+            max_memory=int(info.get("maxmemory", 0)),
+            clock_ms=clock_ms,
+        )
+
+    async def now_ms(self) -> int:
+        """The Redis server's clock, Unix milliseconds."""
+        with store_errors():
+            seconds, micros = await self.client.execute_command("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    async def _durability(self, info: dict[str, Any]) -> str:
+        if not int(info.get("aof_enabled", 0)):
+            return "none"
+        try:
+            found = await self.client.execute_command("CONFIG", "GET", "appendfsync")
+        except Exception:  # CONFIG may be refused to us; everysec is the server's default
+            return "everysec"
+        values = [value.decode() if isinstance(value, bytes) else str(value) for value in _flat(found)]
+        fsync = values[1] if len(values) > 1 else "everysec"
+        return "none" if fsync == "no" else fsync
+
+    async def _groups(self, counts: list[tuple[str, int]]) -> list[DeadGroup]:
+        if not counts:
+            return []
+        with store_errors():
+            pipe = self.client.pipeline(transaction=False)
+            for fingerprint, _ in counts:
+                pipe.execute_command("ZRANGE", self.keys.dead_group(fingerprint), 0, 0, "WITHSCORES")
+                pipe.execute_command("ZRANGE", self.keys.dead_group(fingerprint), -1, -1, "WITHSCORES")
+            ends = [_members(found) for found in await pipe.execute()]
+            pipe = self.client.pipeline(transaction=False)
+            for at in range(len(counts)):
+                sample = ends[2 * at + 1]
+                pipe.execute_command("HGETALL", self.keys.job(sample[0][0].decode() if sample else ""))
+            hashes = await pipe.execute()
+        groups: list[DeadGroup] = []
+        for at, (fingerprint, count) in enumerate(counts):
+            first, last = ends[2 * at], ends[2 * at + 1]
+            if first and last:
+                sample: Job | None = job_from_hash(last[0][0].decode(), hashes[at]) if hashes[at] else None
+                groups.append(DeadGroup(fingerprint, count, int(first[0][1]), int(last[0][1]), sample))
+        return groups
+
+
+def _flat(found: Any) -> list[Any]:
+    if isinstance(found, dict):
+        return [part for pair in cast("dict[Any, Any]", found).items() for part in pair]
+    return list(found)
+
+
+def _members(found: list[Any]) -> list[tuple[bytes, float]]:
+    """[[member, score], …] or a flat member, score, … list as pairs: redis-py gives either, by version."""
+    if found and isinstance(found[0], list | tuple):
+        return [(member, float(score)) for member, score in found]
+    return [(found[at], float(found[at + 1])) for at in range(0, len(found), 2)]
+
+
+def _queue_reading(name: str, values: list[Any], now_ms: int) -> QueueReading:
+    paused, version, queued, suspects, scheduled, retrying, running, completed, dead, cancelled, since = values
+    since_ms = int(since) if since != b"" else None
+    return QueueReading(
+        name=name,
+        paused_ms=int(paused) if paused else None,
+        version=version,
+        queued=queued + suspects,
+        suspects=suspects,
+        scheduled=scheduled,
+        retrying=retrying,
+        running=running,
+        completed=completed,
+        dead=dead,
+        cancelled=cancelled,
+        ready_since_ms=since_ms,
+        oldest_s=None if since_ms is None else max(0.0, (now_ms - since_ms) / 1000),
+    )
+
+
+def _worker_reading(
+    wid: str, fields: dict[bytes, bytes], claims: int, lease_ms: int, now_ms: int
+) -> WorkerReading:
+    def word(name: bytes) -> str:
+        return text(fields.get(name), "")
+
+    beat = number(fields.get(b"beat_at"), 0)
+    return WorkerReading(
+        id=wid,
+        host=word(b"host"),
+        pid=number(fields.get(b"pid"), 0),
+        supervisor_pid=number(fields.get(b"supervisor_pid"), 0),
+        version=word(b"version"),
+        queues=[name for name in word(b"queues").split(",") if name],
+        kinds=sorted(json_object(fields.get(b"kinds"))),
+        concurrency=number(fields.get(b"concurrency"), 0),
+        state="lost" if lease_ms < 0 else word(b"state") or "running",
+        started_ms=number(fields.get(b"started_ms"), number(fields.get(b"registered_at"), 0)),
+        lease_s=lease_ms / 1000,
+        beat_age_s=max(0.0, (now_ms - beat) / 1000) if beat else None,
+        claims=claims,
+        cpu_pct=_decimal(word(b"cpu_pct")),
+        rss_bytes=number(fields.get(b"rss_bytes"), 0) or None,
+        running=_running(fields.get(b"running")),
+        done=number(fields.get(b"done"), 0),
+        failed=number(fields.get(b"failed"), 0),
+        last_crash=json_object(fields.get(b"last_crash")) or None,
+        blocked=json_object(fields.get(b"blocked")) or None,
+    )
+
+
+def _decimal(word: str) -> float | None:
+    try:
+        return float(word)
+    except ValueError:
+        return None
+
+
+def _running(stored: bytes | None) -> list[RunningJob]:
+    try:
+        return [
+            RunningJob(str(job["id"]), str(job["kind"]), str(job["queue"]), int(job["started_ms"]), int(job["slot"]))
+            for job in json.loads(stored or b"[]")
+        ]
+    except (ValueError, TypeError, KeyError):
+        return []
+
+
+def _task_reading(kind: str, about: dict[str, Any], queues: list[str], known: TaskReading | None) -> TaskReading:
+    return TaskReading(
+        kind=kind,
+        workers=(known.workers if known else 0) + 1,
+        queues=sorted({*(known.queues if known else ()), *queues}),
+        schema=about.get("schema") or {},
+        timeout_s=about.get("timeout_s"),
+        max_retries=about.get("max_retries"),
+        process=bool(about.get("process")),
+    )
+
+
+def _add_stat(stats: Stats, name: list[str], value: int) -> None:
+    match name:
+        case ["submitted", kind, rank]:
+            stats.submitted[kind, Priority.from_rank(int(rank)).value] = value
+        case ["completed", kind]:
+            stats.completed[kind] = value
+        case ["failed", kind]:
+            stats.failed[kind] = value
+        case ["retried", kind, count]:
+            stats.retried[kind, count] = value
+        case ["dlq", kind]:
+            stats.dlq[kind] = value
+        case ["duration", kind, status, part]:
+            _observe(stats.durations.setdefault((kind, status), Histogram()), part, value)
+        case ["wait", kind, part]:
+            _observe(stats.waits.setdefault(kind, Histogram()), part, value)
+        case _:
+            stats.others["|".join(name)] = value
+
+
+def _observe(histogram: Histogram, part: str, value: int) -> None:
+    if part == "sum":
+        histogram.sum_ms = value
+    elif part.isdigit() and 1 <= int(part) <= len(histogram.buckets):
+        histogram.buckets[int(part) - 1] = value
+
+
+def _slot_counts(slot: int, fields: dict[bytes, bytes]) -> SlotCounts:
+    counts = SlotCounts(slot * SLOT_MS)
+    for name, value in fields.items():
+        what, _, which = name.decode().partition("|")
+        if what == "wait" and which.isdigit() and 1 <= int(which) <= len(counts.wait):
+            counts.wait[int(which) - 1] = number(value, 0)
+        elif what in ("submitted", "completed", "failed", "dead"):
+            getattr(counts, what)[which] = number(value, 0)
+    return counts

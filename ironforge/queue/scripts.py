@@ -1,0 +1,89 @@
+"""Loads `lua/NAME.lua` and runs it by digest, with EVAL where the server forgot it."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+Argument = str | bytes | int | float
+
+# Only enqueue may be refused for lack of memory: a full Redis has to be able to drain.
+_NEEDS_MEMORY = frozenset({"enqueue"})
+_USES = re.compile(r"^-- Uses: (.+)$", re.MULTILINE)
+_NOW = "local now_us = clock[1] * 1000000 + clock[2]\n"
+_SHIFTED_NOW = _NOW.rstrip() + " + (tonumber(redis.call('GET', P .. 'test:clock_shift_us') or 0))\n"
+
+
+class Script(NamedTuple):
+    name: str
+    text: bytes
+    digest: str
+
+
+@cache
+def script(name: str, *, shifted_clock: bool = False) -> Script:
+    """A script with its prelude and the parts its header names.
+
+    Args:
+        name: file name without `.lua`.
+        shifted_clock: for tests only: the clock reads `test:clock_shift_us` on top of TIME.
+    """
+    body = _read(name)
+    found = _USES.search(body)
+    parts = found[1].split(", ") if found else []
+    prelude = _read("_prelude")
+    if shifted_clock:
+        assert _NOW in prelude
+        prelude = prelude.replace(_NOW, _SHIFTED_NOW)
+    first_line = "#!lua\n" if name in _NEEDS_MEMORY else "#!lua flags=allow-oom\n"
+    pieces = (first_line, prelude, *(_read(f"_{part}") for part in parts), body)
+    text = _stripped("".join(pieces)).encode()
+    return Script(name, text, sha1(text, usedforsecurity=False).hexdigest())
+
+
+async def run(client: Redis, code: Script, prefix: str, *arguments: Argument) -> Any:
+    try:
+        return await client.execute_command("EVALSHA", code.digest, 1, prefix, *arguments)
+    except NoScriptError:
+        return await client.execute_command("EVAL", code.text, 1, prefix, *arguments)
+
+
+class Pipeline:
+    """Script calls in one round trip, in order. A call whose script the server forgot is made again by EVAL."""
+
+    def __init__(self, client: Redis, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._calls: list[tuple[Script, tuple[Argument, ...]]] = []
+
+    def add(self, code: Script, *arguments: Argument) -> None:
+        self._calls.append((code, arguments))
+
+    async def run(self) -> list[Any]:
+        """The replies in order. The first error of a reply is raised, after all were read."""
+        pipe = self._client.pipeline(transaction=False)
+        for code, arguments in self._calls:
+            pipe.execute_command("EVALSHA", code.digest, 1, self._prefix, *arguments)
+        replies: list[Any] = await pipe.execute(raise_on_error=False)
+        for at, (code, arguments) in enumerate(self._calls):
+            if isinstance(replies[at], NoScriptError):
+                replies[at] = await self._client.execute_command("EVAL", code.text, 1, self._prefix, *arguments)
+            elif isinstance(replies[at], Exception):
+                raise replies[at]
+        return replies
+
+
+def _read(name: str) -> str:
+    return (files("ironforge.queue") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+
+
+def _stripped(text: str) -> str:
+    """Without whole-line comments: they cost each server memory, not the reader of the files."""
+    lines = (line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("--"))
+    return "\n".join(lines) + "\n"

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from ironforge.embedded.find import find_server
 from ironforge.queue.backend import RedisQueue
 from tests.redis_server import RedisServer
 
@@ -17,6 +16,8 @@ from tests.redis_server import RedisServer
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """Shared by all tests. One that kills or fills its Redis starts a RedisServer of its own."""
+    from ironforge.embedded import find_server
+
     binary, _ = find_server()
     # Not tmp_path: a socket's path is limited to 107 bytes, and pytest's get long.
     with tempfile.TemporaryDirectory(prefix="if-") as folder:
@@ -41,5 +42,3 @@ async def queue(redis_url: str, namespace: str) -> AsyncIterator[RedisQueue]:
     """A queue whose clock tests can move: see `move_clock`."""
     async with RedisQueue(redis_url, namespace, shifted_clock=True) as opened:
         yield opened
-
-

@@ -20,7 +20,9 @@ def wait_until(fact: Callable[[], T], timeout_s: float = 10.0, what: str = "") -
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what or 'the fact'} did not hold within {timeout_s} s; last value: {value!r}")
+            raise AssertionError(
+                f"{what or 'the fact'} did not hold within {timeout_s} s; last value: {value!r}"
+            )
         time.sleep(_PAUSE_S)
 
 
@@ -34,5 +36,7 @@ async def eventually(fact: Callable[[], T | Awaitable[T]], timeout_s: float = 10
         if value:
             return cast(T, value)
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what or 'the fact'} did not hold within {timeout_s} s; last value: {value!r}")
+            raise AssertionError(
+                f"{what or 'the fact'} did not hold within {timeout_s} s; last value: {value!r}"
+            )
         await asyncio.sleep(_PAUSE_S)

@@ -15,7 +15,17 @@ from ironforge.errors import ConfigError, StoreUnavailable
 
 SOCKET_TIMEOUT_S = 5.0  # below a third of the worker's lease: a black hole is noticed in time
 CONNECT_TIMEOUT_S = 3.0
-_PASSING = ("BUSY", "LOADING", "MISCONF", "OOM", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "READONLY", "NOREPLICAS")
+_PASSING = (
+    "BUSY",
+    "LOADING",
+    "MISCONF",
+    "OOM",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "MASTERDOWN",
+    "READONLY",
+    "NOREPLICAS",
+)
 _MEANINGS = {
     "OOM": "Redis is out of memory; jobs can still finish, new ones are refused until there is room",
     "MISCONF": "Redis cannot write to its disk and refuses changes",
@@ -25,7 +35,9 @@ _MEANINGS = {
 }
 
 
-def make_client(url: str, *, connections: int = 50, socket_timeout_s: float | None = SOCKET_TIMEOUT_S) -> Redis:
+def make_client(
+    url: str, *, connections: int = 50, socket_timeout_s: float | None = SOCKET_TIMEOUT_S
+) -> Redis:
     """A client that never sends a command twice by itself: only scripts know what is safe to repeat.
 
     Args:
@@ -38,7 +50,9 @@ def make_client(url: str, *, connections: int = 50, socket_timeout_s: float | No
     """
     scheme = urlsplit(url).scheme
     if scheme not in ("redis", "rediss", "unix"):
-        raise ConfigError(f"REDIS_URL begins with {scheme or 'nothing'}://; use redis://, rediss:// or unix://")
+        raise ConfigError(
+            f"REDIS_URL begins with {scheme or 'nothing'}://; use redis://, rediss:// or unix://"
+        )
     try:
         pool = BlockingConnectionPool.from_url(
             url,

@@ -129,7 +129,9 @@ class Listing(Store):
             keys = [self.keys.dead_group(wanted.error)] if JobStatus.DEAD in statuses else []
         else:
             keys = [
-                self.keys.prefix + name for status in statuses for name in self._indexes(wanted, status, queues)
+                self.keys.prefix + name
+                for status in statuses
+                for name in self._indexes(wanted, status, queues)
             ]
         with store_errors():
             pipe = self.client.pipeline(transaction=False)

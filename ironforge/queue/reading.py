@@ -196,7 +196,9 @@ def _members(found: list[Any]) -> list[tuple[bytes, float]]:
 
 
 def _queue_reading(name: str, values: list[Any], now_ms: int) -> QueueReading:
-    paused, version, queued, suspects, scheduled, retrying, running, completed, dead, cancelled, since = values
+    paused, version, queued, suspects, scheduled, retrying, running, completed, dead, cancelled, since = (
+        values
+    )
     since_ms = int(since) if since != b"" else None
     return QueueReading(
         name=name,
@@ -256,14 +258,18 @@ def _decimal(word: str) -> float | None:
 def _running(stored: bytes | None) -> list[RunningJob]:
     try:
         return [
-            RunningJob(str(job["id"]), str(job["kind"]), str(job["queue"]), int(job["started_ms"]), int(job["slot"]))
+            RunningJob(
+                str(job["id"]), str(job["kind"]), str(job["queue"]), int(job["started_ms"]), int(job["slot"])
+            )
             for job in json.loads(stored or b"[]")
         ]
     except (ValueError, TypeError, KeyError):
         return []
 
 
-def _task_reading(kind: str, about: dict[str, Any], queues: list[str], known: TaskReading | None) -> TaskReading:
+def _task_reading(
+    kind: str, about: dict[str, Any], queues: list[str], known: TaskReading | None
+) -> TaskReading:
     return TaskReading(
         kind=kind,
         workers=(known.workers if known else 0) + 1,

@@ -139,14 +139,20 @@ class Histogram:
 class Stats:
     """Counters since the namespace began, whichever process did the work."""
 
-    submitted: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])  # kind, priority
+    submitted: dict[tuple[str, str], int] = field(
+        default_factory=dict[tuple[str, str], int]
+    )  # kind, priority
     completed: dict[str, int] = field(default_factory=dict[str, int])
     failed: dict[str, int] = field(default_factory=dict[str, int])
-    retried: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])  # kind, retry_count
+    retried: dict[tuple[str, str], int] = field(
+        default_factory=dict[tuple[str, str], int]
+    )  # kind, retry_count
     dlq: dict[str, int] = field(default_factory=dict[str, int])
     durations: dict[tuple[str, str], Histogram] = field(default_factory=dict[tuple[str, str], Histogram])
     waits: dict[str, Histogram] = field(default_factory=dict[str, Histogram])
-    others: dict[str, int] = field(default_factory=dict[str, int])  # refused, workers_crashed, workers_lapsed, …
+    others: dict[str, int] = field(
+        default_factory=dict[str, int]
+    )  # refused, workers_crashed, workers_lapsed, …
 
 
 @dataclass(slots=True)
@@ -169,7 +175,9 @@ class Series:
     slots: list[SlotCounts]
     step_s: float = SLOT_MS / 1000
 
-    def recent(self, name: Literal["submitted", "completed", "failed", "dead"], window_s: float = 60.0) -> dict[str, float]:
+    def recent(
+        self, name: Literal["submitted", "completed", "failed", "dead"], window_s: float = 60.0
+    ) -> dict[str, float]:
         """Per queue and second over the last `window_s`, the running slot included for the part that passed."""
         begin = self.now_ms - int(window_s * 1000)
         slots = [slot for slot in self.slots if slot.start_ms + SLOT_MS > begin]

@@ -73,7 +73,9 @@ class Pipeline:
         replies: list[Any] = await pipe.execute(raise_on_error=False)
         for at, (code, arguments) in enumerate(self._calls):
             if isinstance(replies[at], NoScriptError):
-                replies[at] = await self._client.execute_command("EVAL", code.text, 1, self._prefix, *arguments)
+                replies[at] = await self._client.execute_command(
+                    "EVAL", code.text, 1, self._prefix, *arguments
+                )
             elif isinstance(replies[at], Exception):
                 raise replies[at]
         return replies

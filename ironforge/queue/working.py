@@ -75,7 +75,9 @@ class Working(Store):
         with store_errors():
             await self.client.execute_command("ZADD", self.keys.wake(queue), 1, "ready")
 
-    async def hand_back(self, wid: str, cause: Literal["crashed", "ended"], evidence: Mapping[str, Any]) -> int:
+    async def hand_back(
+        self, wid: str, cause: Literal["crashed", "ended"], evidence: Mapping[str, Any]
+    ) -> int:
         """The jobs of a worker that is gone go back at once.
 
         Args:
@@ -146,6 +148,8 @@ def _claimed_jobs(wid: str, reply: Sequence[Any]) -> list[Job]:
 
 
 def _evidence(cause: str, evidence: Mapping[str, Any]) -> str:
-    words = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in evidence.items() if value is not None)
+    words = ", ".join(
+        f"{name.replace('_', ' ')} {value}" for name, value in evidence.items() if value is not None
+    )
     kinds = {"crashed": "WorkerCrashed", "ended": "WorkerEnded", "lapsed": "WorkerLost"}
     return json.dumps({"type": kinds[cause], "message": words or "no evidence", "traceback": ""})

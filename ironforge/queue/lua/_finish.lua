@@ -31,8 +31,10 @@ local function end_run(job, outcome, error_json, set)
     set[#set + 1] = 'last_error'
     set[#set + 1] = error_json
   end
-  for _, value in ipairs({ 'attempt_count', number, 'attempt:' .. number, attempt, 'settled', job.fence }) do
-    set[#set + 1] = value
+  for _, value in ipairs({ 'attempt_count', number, 'attempt:' .. number, attempt }) do set[#set + 1] = value end
+  if not job.taken_back then -- a worker whose job was taken from it did not settle it, whatever it sends later
+    set[#set + 1] = 'settled'
+    set[#set + 1] = job.fence
   end
   redis.call('HSET', job.key, unpack(set))
   if number > ATTEMPTS_KEPT then redis.call('HDEL', job.key, 'attempt:' .. (number - ATTEMPTS_KEPT)) end

@@ -4,6 +4,7 @@ local ENDS = { crashed = 'crashed', lapsed = 'lapsed', ended = 'released' }
 
 local function take_back_job(job, cause, evidence)
   local outcome, set = ENDS[cause], {}
+  job.taken_back = true
   if cause == 'crashed' then
     job.crashes = job.crashes + 1
     set = { 'crashes', job.crashes }

@@ -1,0 +1,21 @@
+"""Every test of the queue ends with the books checked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from ironforge.queue.backend import RedisQueue
+from tests.queue.state import Lane, check_books
+
+
+@pytest.fixture(autouse=True)
+async def books(queue: RedisQueue) -> AsyncIterator[None]:
+    yield
+    await check_books(queue)
+
+
+@pytest.fixture
+async def lane(queue: RedisQueue) -> Lane:
+    return await Lane(queue).register()

@@ -1,0 +1,113 @@
+"""What the queue does when its Redis is away, full, old, or evicts keys."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ironforge.embedded import find_server
+from ironforge.errors import ConfigError, StartupError, StoreUnavailable
+from ironforge.job import JobStatus, NewJob
+from ironforge.queue.backend import RedisQueue
+from ironforge.queue.connection import make_client
+from ironforge.queue.store import refuse_unsafe
+from tests.queue.state import Lane, check_books
+from tests.redis_server import RedisServer
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def own_server() -> Iterator[RedisServer]:
+    with tempfile.TemporaryDirectory(prefix="if-") as folder:
+        server = RedisServer(Path(folder), str(find_server()[0]))
+        server.start()
+        yield server
+        server.stop()
+
+
+async def test_a_killed_redis_is_one_plain_error_and_work_goes_on_when_it_is_back(
+    own_server: RedisServer,
+) -> None:
+    async with RedisQueue(own_server.url, "t") as queue:
+        await queue.enqueue(NewJob("greet"))
+        own_server.kill()
+        with pytest.raises(StoreUnavailable) as away:
+            await queue.enqueue(NewJob("greet"))
+        assert str(own_server.folder) not in str(away.value)
+        own_server.start()
+        job = await queue.enqueue(NewJob("greet"))
+        assert (await queue.get(job.id)).status is JobStatus.QUEUED
+
+
+async def test_a_full_redis_refuses_new_jobs_and_still_drains(own_server: RedisServer) -> None:
+    async with RedisQueue(own_server.url, "t") as queue:
+        lane = await Lane(queue).register()
+        await queue.enqueue_many([NewJob("greet") for _ in range(3)])
+        (job, *_) = await lane.claim(1)
+        await queue.client.config_set("maxmemory", 1)
+        with pytest.raises(StoreUnavailable, match="out of memory"):
+            await queue.enqueue(NewJob("greet"))
+        assert await lane.settle(job, "completed") == "ok"
+        assert (await queue.beat("w1", {})).word == "ok"
+        assert len(await lane.claim(5)) == 2
+        await check_books(queue)
+
+
+async def test_no_blocking_call_outlives_a_dead_server(own_server: RedisServer) -> None:
+    async with RedisQueue(own_server.url, "t") as queue:
+        import asyncio
+
+        waiting = asyncio.create_task(queue.wait_for_wake(["default"], 30))
+        await eventually(lambda: _blocked(own_server), what="the worker blocks on the mark")
+        own_server.kill()
+        with pytest.raises(StoreUnavailable):
+            await asyncio.wait_for(waiting, 5)
+
+
+def _blocked(server: RedisServer) -> bool:
+    import redis
+
+    client = redis.Redis.from_url(server.url, protocol=3, legacy_responses=False)
+    try:
+        return bool(client.info("clients")["blocked_clients"])  # type: ignore[index]
+    finally:
+        client.close()
+
+
+@pytest.mark.parametrize(
+    ("info", "words"),
+    [
+        ({"redis_version": "6.2.14"}, "too old"),
+        ({"redis_version": "7.0.15", "maxmemory_policy": "allkeys-lru"}, "evicts keys"),
+        ({"redis_version": "7.0.15", "maxmemory_policy": "volatile-ttl"}, "evicts keys"),
+    ],
+)
+def test_a_redis_that_would_lose_jobs_is_refused(info: dict[str, str], words: str) -> None:
+    with pytest.raises(StartupError, match=words):
+        refuse_unsafe(info)
+
+
+async def test_an_evicting_redis_is_refused_at_the_start_unless_asked_for(own_server: RedisServer) -> None:
+    queue = RedisQueue(own_server.url, "t")
+    await queue.client.config_set("maxmemory-policy", "allkeys-lru")
+    with pytest.raises(StartupError, match="noeviction"):
+        await queue.open()
+    await queue.open(allow_unsafe=True)
+    await queue.close()
+
+
+async def test_a_namespace_split_into_other_shards_is_refused(own_server: RedisServer) -> None:
+    queue = RedisQueue(own_server.url, "t")
+    await queue.client.hset("t:meta", "shards", "4")
+    with pytest.raises(StartupError, match="shards"):
+        await queue.open()
+    await queue.close()
+
+
+@pytest.mark.parametrize("url", ["http://localhost", "localhost:6379", "redis://h:notaport"])
+def test_a_url_that_cannot_be_used(url: str) -> None:
+    with pytest.raises(ConfigError):
+        make_client(url)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from ironforge.job import JobStatus, NewJob, Priority
+from ironforge.queue.backend import RedisQueue
+from tests.queue.state import Lane, move_clock, structure
+
+
+async def test_what_is_due_is_queued_in_order_of_due_time_within_its_priority(queue: RedisQueue) -> None:
+    late = await queue.enqueue(NewJob("greet", delay_ms=3_000))
+    early = await queue.enqueue(NewJob("greet", delay_ms=1_000))
+    urgent = await queue.enqueue(NewJob("greet", delay_ms=2_000, priority=Priority.HIGH))
+    never = await queue.enqueue(NewJob("greet", delay_ms=60_000))
+    await move_clock(queue, 5_000)
+    assert await queue.promote_due() == 3
+    state = await structure(queue)
+    assert state["q:default:queued"] == [urgent.id, early.id, late.id]
+    assert state["q:default:scheduled"] == [never.id]
+    assert (await queue.get(early.id)).status is JobStatus.QUEUED
+    assert await queue.wait_for_wake(["default"], 0.5) == "default"
+    assert await queue.promote_due() == 0
+
+
+async def test_a_promoted_job_does_not_overtake_what_was_queued_meanwhile(
+    queue: RedisQueue, lane: Lane
+) -> None:
+    delayed = await queue.enqueue(NewJob("greet", delay_ms=1_000))
+    queued = await queue.enqueue(NewJob("greet"))
+    await move_clock(queue, 2_000)
+    assert [job.id for job in await lane.claim(2)] == [queued.id, delayed.id]
+
+
+async def test_bounded(queue: RedisQueue) -> None:
+    await queue.enqueue_many([NewJob("greet", delay_ms=1_000) for _ in range(5)])
+    await move_clock(queue, 2_000)
+    assert await queue.promote_due(limit=3) == 3
+    assert await queue.promote_due(limit=3) == 2
+
+
+async def test_a_stray_leaves_the_index(queue: RedisQueue) -> None:
+    await queue.client.zadd(queue.keys.index("default", "scheduled"), {"ghost": 1})
+    await queue.promote_due()
+    assert "q:default:scheduled" not in await structure(queue)

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import ironforge.queue
+from ironforge.queue import keys
+from ironforge.queue.scripts import script
+
+LUA = Path(ironforge.queue.__file__).parent / "lua"
+NAMES = sorted(path.stem for path in LUA.glob("[a-z]*.lua"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_enqueue_may_be_refused_for_memory(name: str) -> None:
+    first = script(name).text.splitlines()[0]
+    assert first == (b"#!lua" if name == "enqueue" else b"#!lua flags=allow-oom")
+
+
+@pytest.mark.parametrize("path", sorted(LUA.glob("*.lua")), ids=lambda path: path.stem)
+def test_no_script_reads_user_json_or_scans(path: Path) -> None:
+    text = path.read_text()
+    for forbidden in ("cjson", "'KEYS'", "'LREM'", "'HKEYS'", "'SCAN'"):
+        assert forbidden not in text
+
+
+def test_the_buckets_of_lua_and_python_are_the_same() -> None:
+    found = re.search(r"BUCKETS_MS = \{(.+?)\}", (LUA / "_prelude.lua").read_text())
+    assert found
+    assert tuple(int(bound) for bound in found[1].split(",")) == keys.BUCKETS_MS
+
+
+def test_shards_spread_evenly_over_the_slots_of_a_cluster() -> None:
+    from binascii import crc_hqx
+
+    for shards in (1, 3, 16):
+        slots = [crc_hqx(keys.shard_tag(at, shards).encode(), 0) % 16384 for at in range(shards)]
+        assert [slot * shards // 16384 for slot in slots] == list(range(shards))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypedDict, TypeVar, Unpack, overload
 
 from ironforge import config
-from ironforge.errors import InvalidJob
+from ironforge.context import Context
+from ironforge.errors import ConfigError, InvalidJob
 from ironforge.job import (
     DEFAULT_MAX_RETRIES,
     DEFAULT_QUEUE,
@@ -23,10 +24,15 @@ from ironforge.job import (
     NewJob,
     Priority,
 )
+from ironforge.task import JobHandler, Task, TaskOptions, TaskRegistry
 
 if TYPE_CHECKING:
     from ironforge.embedded import EmbeddedRedis
     from ironforge.queue.backend import RedisQueue
+    from ironforge.sync import SyncForge
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Client:
@@ -237,8 +243,83 @@ def _unless(holds: object, pointer: str, detail: str) -> list[Any]:
 class Forge(Client):
     """A program's tasks and its way to the queue.
 
-    forge = Forge()
+        forge = Forge()
 
-    @forge.task("email.send", max_retries=3, timeout_s=30)
-    async def send_email(to: str) -> None: ...
+        @forge.task("email.send", max_retries=3, timeout_s=30)
+        async def send_email(to: str) -> None: ...
     """
+
+    def __init__(
+        self,
+        redis_url: str | None = None,
+        *,
+        namespace: str | None = None,
+        settings: config.Settings | None = None,
+    ) -> None:
+        super().__init__(redis_url, namespace=namespace, settings=settings)
+        self.tasks = TaskRegistry()
+
+    @overload
+    def task(self, kind: Callable[Concatenate[Context, P], R], /) -> Task[P, R]: ...
+    @overload
+    def task(self, kind: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(self, kind: str | None = None, /, **options: Unpack[_TaskChoices]) -> Registrar: ...
+    def task(self, kind: Any = None, /, **options: Any) -> Any:
+        """Registers a function: `async def` runs on the loop, `def` in a thread, `process=True` in a process.
+
+        Args:
+            kind: the name jobs carry; without it, the function's name.
+            options: the task's defaults, see `TaskOptions`.
+
+        Raises:
+            ConfigError: the kind is taken, or is not a name.
+            TypeError: the signature cannot be a JSON payload.
+        """
+        if callable(kind):
+            return Registrar(self, None, TaskOptions())(kind)
+        chosen = {**options, "priority": Priority(options.get("priority", Priority.MEDIUM))}
+        return Registrar(self, kind, TaskOptions(**chosen))
+
+    def handler(self, handler: JobHandler) -> JobHandler:
+        """Registers an object with `async def handle(self, job)` that serves every kind without a task of its own."""
+        if self.tasks.catch_all is not None:
+            raise ConfigError("this Forge has a handler for all kinds already")
+        self.tasks.catch_all = handler
+        return handler
+
+    @property
+    def sync(self) -> SyncForge:
+        """The same for programs without a loop: `forge.sync.enqueue(…)`."""
+        from ironforge.sync import SyncForge
+
+        if self._sync is None:
+            self._sync = SyncForge(self)
+        return self._sync
+
+    _sync: SyncForge | None = None
+
+
+class _TaskChoices(TypedDict, total=False):
+    queue: str
+    priority: Priority | str
+    max_retries: int
+    timeout_s: float | None
+    backoff: BackoffPolicy
+    process: bool
+
+
+class Registrar:
+    """The decorator that `Forge.task(…)` gives."""
+
+    def __init__(self, forge: Forge, kind: str | None, options: TaskOptions) -> None:
+        self._forge, self._kind, self._options = forge, kind, options
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    def __call__(self, function: Callable[..., Any], /) -> Task[..., Any]:
+        task: Task[..., Any] = Task(self._forge, self._kind or function.__name__, function, self._options)
+        self._forge.tasks.add(task)
+        return task

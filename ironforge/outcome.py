@@ -1,0 +1,117 @@
+"""What follows from how a run ended: pure decisions, carried out elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sysconfig
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from types import TracebackType
+
+from ironforge.backoff import delay_s
+from ironforge.errors import Discard, Retry
+from ironforge.job import BackoffPolicy, Job, JobError
+
+MAX_MESSAGE = 4_000
+MAX_TRACEBACK = 16_000
+_OURS = str(Path(__file__).resolve().parent / "worker")
+_LIBRARY = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_VARIABLE_PARTS = (
+    (re.compile(r"0x[0-9a-fA-F]+"), "#"),
+    (re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"), "#"),
+    (re.compile(r"\b[0-9a-fA-F]{12,}\b"), "#"),
+    (re.compile(r"'[^']*'|\"[^\"]*\""), "'…'"),
+    (re.compile(r"\S+@\S+\.\w+"), "#"),
+    (re.compile(r"\d+"), "#"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryIn:
+    """The attempt is charged and the job waits."""
+
+    delay_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bury:
+    """The job is dead. `reason` is for the books: retries_spent or discarded."""
+
+    reason: str
+
+
+class TimeLimitExceeded(Exception):
+    """The handler ran longer than its time limit."""
+
+
+def decide(job: Job, error: BaseException, policy: BackoffPolicy, rng: Random) -> RetryIn | Bury:
+    """What becomes of a job whose handler raised."""
+    match error:
+        case Discard():
+            return Bury("discarded")
+        case _ if job.retry_count >= job.max_retries:
+            return Bury("retries_spent")
+        case Retry(delay_s=float() | int() as wait_s):
+            return RetryIn(round(wait_s * 1000))
+        case _:
+            return RetryIn(round(delay_s(job.retry_count + 1, job.backoff or policy, rng) * 1000))
+
+
+def describe(error: BaseException) -> JobError:
+    """An error as text, of bounded size, whatever its `__str__` does. Frames of the worker itself are left out."""
+    try:
+        message = str(error)
+    except Exception as broken:
+        message = f"<its __str__ raised {type(broken).__name__}>"
+    try:
+        lines = traceback.format_exception(type(error), error, _users_part(error.__traceback__))
+        text = "".join(lines)
+    except Exception:
+        text = ""
+    if len(text) > MAX_TRACEBACK:
+        half = MAX_TRACEBACK // 2
+        text = f"{text[:half]}\n  … {len(text) - MAX_TRACEBACK:,} characters left out …\n{text[-half:]}"
+    return JobError(_clean(type(error).__name__), _clean(_cut(message, MAX_MESSAGE)), _clean(text))
+
+
+def fingerprint(kind: str, error: BaseException, described: JobError) -> str:
+    """Twelve hex digits, equal for errors that a person would call the same.
+
+    Made of the error's type, the kind, the innermost frame of the user's own code (file and function, no line number)
+    and the message with numbers, ids, quoted text and addresses blanked.
+    """
+    message = described.message[:400]
+    for pattern, blank in _VARIABLE_PARTS:
+        message = pattern.sub(blank, message)
+    parts = (described.type, kind, _innermost(error.__traceback__), message)
+    return hashlib.sha1("|".join(parts).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()[:12]
+
+
+def _users_part(tb: TracebackType | None) -> TracebackType | None:
+    at = tb
+    while at is not None and at.tb_frame.f_code.co_filename.startswith(_OURS):
+        at = at.tb_next
+    return at or tb
+
+
+def _innermost(tb: TracebackType | None) -> str:
+    """`file:function` of the last frame that is neither a library's nor ours."""
+    found = ""
+    while tb is not None:
+        code = tb.tb_frame.f_code
+        if not code.co_filename.startswith((_OURS, *_LIBRARY)):
+            found = f"{Path(code.co_filename).name}:{code.co_qualname if hasattr(code, 'co_qualname') else code.co_name}"
+        tb = tb.tb_next
+    return found
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]} … ({len(text) - limit:,} characters left out)"
+
+
+def _clean(text: str) -> str:
+    """Without lone surrogates, which no JSON reader has to take."""
+    return text.encode("utf-8", "replace").decode()

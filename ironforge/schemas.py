@@ -1,0 +1,405 @@
+"""What crosses HTTP: the shapes of `contract.md` §3 and §4, for the server that writes them and those who read them.
+
+Instants are RFC 3339 with milliseconds and `Z`; durations are seconds, named `_s`. Readers ignore members they do not
+know, so that a newer server can say more; writers of requests are told of each member that does not exist.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+from ironforge.job import (
+    DEFAULT_MAX_RETRIES,
+    DEFAULT_QUEUE,
+    MAX_DELAY_S,
+    MAX_MAX_RETRIES,
+    MAX_TAGS,
+    NAME_PATTERN,
+    JobStatus,
+    Priority,
+)
+
+MAX_BATCH = 10_000
+MAX_PAGE = 200
+MAX_KEY_CHARS = 200
+_LAST_INSTANT_MS = 253_402_300_799_999  # the end of the year 9999
+
+
+def instant_text(ms: int | None) -> str | None:
+    """Unix milliseconds as RFC 3339 with milliseconds and `Z`; None for what is no instant."""
+    if ms is None or not 0 <= ms <= _LAST_INSTANT_MS:
+        return None
+    at = datetime.fromtimestamp(ms // 1000, UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
+
+
+def _to_text(at: datetime) -> str | None:
+    return instant_text(round(at.timestamp() * 1000))
+
+
+Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN.pattern}$", examples=["email.send"])]
+Instant = Annotated[datetime, PlainSerializer(_to_text, when_used="json")]
+Key = Annotated[str, Field(min_length=1, max_length=MAX_KEY_CHARS)]
+Tag = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Seconds = Annotated[float, Field(gt=0, le=MAX_DELAY_S)]
+
+
+class Request(BaseModel):
+    """A body that is sent to the server: an unknown member is an error, and `"3"` is no number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class BackoffIn(Request):
+    """The wait before the n-th retry: min(cap_s, base_s × 2^(n-1)), plus at most `jitter` of it."""
+
+    base_s: Seconds = 2.0
+    cap_s: Seconds = 3600.0
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.1
+
+
+class JobIn(Request):
+    """A job to accept. A kind that no live worker knows is accepted too: its worker may come later."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"kind": "email.send", "payload": {"to": "user@example.com"}, "priority": "high"}
+        }
+    )
+
+    kind: Name = Field(description="The name of the task that is to run.")
+    payload: dict[str, Any] = Field({}, description="Comes back, and reaches the handler, exactly as sent.")
+    queue: Name = Field(DEFAULT_QUEUE, description="Made on first use.")
+    priority: Annotated[Priority, Field(strict=False)] = Field(
+        Priority.MEDIUM, description="Strict order within a queue; first in, first out within a priority."
+    )
+    max_retries: int = Field(DEFAULT_MAX_RETRIES, ge=0, le=MAX_MAX_RETRIES)
+    delay_s: float | None = Field(
+        None, ge=0, le=MAX_DELAY_S, description="Run after so many seconds. Not together with run_at."
+    )
+    run_at: str | None = Field(
+        None,
+        max_length=64,
+        description="Run at this instant, RFC 3339 with an offset or Z; at most 1 year ahead.",
+    )
+    timeout_s: Seconds | None = Field(None, description="Time limit of one attempt; default: the task's.")
+    retention_s: Annotated[float, Field(ge=0, le=MAX_DELAY_S)] | None = Field(
+        None, description="How long the job is kept after it completed; default: 24 h."
+    )
+    backoff: BackoffIn | None = Field(None, description="Default: 2 s, 4 s, 8 s … up to 1 h.")
+    tags: Annotated[list[Tag], Field(max_length=MAX_TAGS)] = []
+
+
+class BatchJobIn(JobIn):
+    """A job of a batch; `idempotency_key` does for it what the header does for a single one."""
+
+    idempotency_key: Key | None = None
+
+
+class BatchIn(Request):
+    """Up to 10,000 jobs in one request, accepted in their order. A job that is refused does not stop the others."""
+
+    jobs: Annotated[list[BatchJobIn], Field(max_length=MAX_BATCH)]
+
+
+class RetryIn(Request):
+    """How to retry. An empty body means the defaults."""
+
+    reset_retry_count: bool = Field(True, description="Give the job all its retries again.")
+    payload: dict[str, Any] | None = Field(
+        None, description="A payload that differs makes a new job with `retry_of`; the old one stays."
+    )
+
+
+class JobError(BaseModel):
+    type: str = Field(examples=["ConnectionError"])
+    message: str
+    traceback: str
+
+
+class Attempt(BaseModel):
+    number: int
+    started_at: Instant | None
+    finished_at: Instant | None
+    worker: str
+    outcome: str = Field(description="completed, failed, cancelled, released, crashed or lapsed")
+    error: JobError | None
+
+
+class Job(BaseModel):
+    """A stored job."""
+
+    id: str = Field(examples=["019ab1c2-6d1f-7000-8a2b-3c4d5e6f7081"])
+    kind: str
+    queue: str
+    payload: Any = Field(description="Exactly as accepted, integers of any size included.")
+    priority: Priority
+    status: JobStatus
+    retry_count: int
+    max_retries: int
+    created_at: Instant | None
+    run_at: Instant | None
+    started_at: Instant | None
+    finished_at: Instant | None
+    timeout_s: float | None
+    worker: str | None
+    last_error: JobError | None
+    attempts: list[Attempt] = Field(description="The last 10.")
+    result: Any
+    progress: Any
+    crashes: int = Field(description="Deaths of its process that a supervisor saw; at 3 the job is dead.")
+    lapses: int = Field(description="Losses of its worker that nobody saw; at 20 the job is dead.")
+    generation: int = Field(description="How many times a person has retried it.")
+    retry_of: str | None
+    unique_key: str | None
+    tags: list[str]
+    cancel_requested: bool = False
+    reason: str | None = Field(None, description="Why it is dead, when that is not its last error.")
+    suspect: bool = Field(False, description="May have killed its process: runs alone next.")
+
+
+class JobPage(BaseModel):
+    jobs: list[Job]
+    next_cursor: str | None = Field(description="null when every match was returned; a page may be short.")
+    total: int | None = Field(description="null where counting would cost more than the page.")
+
+
+class EntryError(BaseModel):
+    """Why a job of a batch was refused."""
+
+    index: int
+    pointer: str = Field(description="JSON pointer within that job.")
+    detail: str
+
+
+class BatchOut(BaseModel):
+    ids: list[str | None] = Field(description="One for each job, null for one that was refused.")
+    errors: list[EntryError]
+
+
+class Queue(BaseModel):
+    """One queue now, with rates over the last minute."""
+
+    name: str
+    paused: bool
+    paused_at: Instant | None
+    queue_depth: int = Field(description="Jobs that could run now.")
+    queued: int
+    scheduled: int
+    retrying: int
+    running: int
+    dead: int
+    completed: int = Field(description="Still kept.")
+    cancelled: int
+    suspects: int
+    oldest_s: float | None = Field(description="How long the longest waiting ready job has waited.")
+    in_per_s: float
+    out_per_s: float
+    failed_per_s: float
+    eta_s: float | None = Field(description="Until it is empty at these rates; null when it does not shrink.")
+    workers: int
+    spark: list[float] = Field(
+        description="Jobs completed per second in each of 30 slots of 10 s, oldest first."
+    )
+
+
+class Queues(BaseModel):
+    queues: list[Queue]
+
+
+class Subject(BaseModel):
+    type: Literal["queue", "worker", "group", "redis"]
+    name: str
+
+
+class Attention(BaseModel):
+    """Something that needs a person, by a stated rule."""
+
+    rule: str = Field(
+        description="no_worker, backlog, paused, dead_grew, worker_lost, worker_blocked, durability"
+    )
+    severity: Literal["warn", "bad"]
+    subject: Subject
+    message: str
+    hint: str = Field(description="What to do about it.")
+
+
+class Stats(BaseModel):
+    """All queues together."""
+
+    queue_depth: int = Field(description="Jobs that could run now.", examples=[42])
+    dlq_depth: int = Field(description="Dead jobs.", examples=[3])
+    active_jobs: int = Field(description="Jobs that run.", examples=[5])
+    scheduled: int
+    retrying: int
+    completed: int = Field(description="Ever.")
+    failed: int = Field(description="Attempts that ended in an error, ever.")
+    cancelled: int = Field(description="Still kept.")
+    submitted: int = Field(description="Ever.")
+    oldest_s: float | None
+    throughput: float = Field(description="Completed per second over the last minute.")
+    failing: float = Field(description="Failed attempts per second over the last minute.")
+    workers: int
+    slots: int
+    wait_p50_s: float | None = Field(description="Wait of the jobs claimed in the last minute.")
+    wait_p99_s: float | None
+    attention: list[Attention]
+
+
+class Group(BaseModel):
+    """Dead jobs with the same kind and error fingerprint."""
+
+    fingerprint: str
+    kind: str
+    error_type: str
+    error_message: str
+    where: str = Field(description="The innermost line of the user's code in the traceback.")
+    queue: str
+    count: int
+    first_at: Instant | None
+    last_at: Instant | None
+    sample_id: str | None
+
+
+class Groups(BaseModel):
+    groups: list[Group]
+    next_cursor: str | None
+    total: int
+
+
+class RunningJob(BaseModel):
+    id: str
+    kind: str
+    queue: str
+    started_at: Instant | None
+    elapsed_s: float
+    progress: Any = None
+
+
+class Worker(BaseModel):
+    """One worker process."""
+
+    id: str
+    host: str
+    pid: int
+    supervisor_pid: int
+    version: str
+    queues: list[str]
+    kinds: list[str]
+    concurrency: int
+    state: str = Field(description="running, quiet, stopping or lost")
+    started_at: Instant | None
+    lease_s: float = Field(description="What is left of its lease; below 0 it is lost.")
+    beat_age_s: float | None
+    cpu_pct: float | None
+    rss_bytes: int | None
+    busy: int
+    running: list[RunningJob]
+    done: int
+    failed: int
+    last_crash: dict[str, Any] | None
+    blocked: dict[str, Any] | None
+
+
+class Workers(BaseModel):
+    workers: list[Worker]
+
+
+class Task(BaseModel):
+    """A kind that live workers can run."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    kind: str
+    workers: int
+    queues: list[str]
+    payload_schema: dict[str, Any] = Field(alias="schema", description="JSON Schema of the payload.")
+    timeout_s: float | None
+    max_retries: int | None
+    process: bool
+
+
+class Tasks(BaseModel):
+    tasks: list[Task]
+
+
+class RedisHealth(BaseModel):
+    server: str = Field(examples=["valkey 9.1.2"])
+    latency_ms: float
+
+
+class Health(BaseModel):
+    status: Literal["ok"]
+    version: str
+    redis: RedisHealth | None = None
+    durability: str | None = Field(None, description="none, everysec or always")
+    namespace: str | None = None
+
+
+class Live(BaseModel):
+    status: Literal["alive"]
+    version: str
+
+
+class Finding(BaseModel):
+    pointer: str = Field(
+        description="JSON pointer into the request, or the name of a parameter after a slash."
+    )
+    detail: str
+
+
+class Problem(BaseModel):
+    """RFC 9457. `type` is a stable code; the rest is for people."""
+
+    type: str = Field(examples=["invalid"])
+    title: str
+    status: int
+    detail: str
+    errors: list[Finding] | None = None
+
+
+class Hello(BaseModel):
+    """The first event of a stream, and again after the stream lost something: drop what you have."""
+
+    epoch: str
+    seq: int
+    server: str
+    api: int
+    role: str
+    namespace: str
+    redis: str
+    durability: str
+    now: Instant
+
+
+class Series(BaseModel):
+    """Slots of `step_s`, oldest first, the last one still running. Counts are per second."""
+
+    step_s: float
+    completed: list[float]
+    failed: list[float]
+    submitted: list[float]
+    wait_p50_s: list[float | None]
+    wait_p99_s: list[float | None]
+
+
+class WorkerCounts(BaseModel):
+    count: int
+    slots: int
+    busy: int
+    lost: int
+    quiet: int
+
+
+class Overview(BaseModel):
+    """The `stats` event without its `seq`."""
+
+    now: Instant
+    stats: Stats
+    queues: list[Queue]
+    series: Series
+    workers: WorkerCounts
+    redis_ms: float

@@ -33,13 +33,13 @@ class Tied:
             self._writing_end = -1
 
 
-def tie(argv: Sequence[str], **popen: Any) -> Tied:
-    """Starts a process that calls `watch`. Keyword arguments go to Popen."""
+def tie(argv: Sequence[str], *, inherit: Sequence[int] = (), **popen: Any) -> Tied:
+    """Starts a process that calls `watch`. It inherits the descriptors given; keyword arguments go to Popen."""
     reading, writing = os.pipe()
     try:
         environment = dict(popen.pop("env", None) or os.environ)
         environment[VARIABLE] = str(reading)
-        process = subprocess.Popen(list(argv), env=environment, pass_fds=(reading,), **popen)
+        process = subprocess.Popen(list(argv), env=environment, pass_fds=(reading, *inherit), **popen)
     except BaseException:
         os.close(writing)
         raise

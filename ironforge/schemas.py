@@ -25,6 +25,11 @@ def instant_text(ms: int | None) -> str | None:
     return f"{at:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
 
 
+def instant_at(ms: int | None) -> datetime | None:
+    """As `instant_text`, as a datetime."""
+    return None if instant_text(ms) is None else datetime.fromtimestamp((ms or 0) / 1000, UTC)
+
+
 def _to_text(at: datetime) -> str | None:
     return instant_text(round(at.timestamp() * 1000))
 
@@ -290,7 +295,7 @@ class Hello(BaseModel):
     namespace: str
     redis: str
     durability: str
-    now: Instant
+    now: Instant | None
 
 
 class Series(BaseModel):
@@ -315,7 +320,7 @@ class WorkerCounts(BaseModel):
 class Overview(BaseModel):
     """The `stats` event without its `seq`."""
 
-    now: Instant
+    now: Instant | None
     stats: Stats
     queues: list[Queue]
     series: Series

@@ -19,6 +19,7 @@ class Store:
     """One namespace on one Redis. Opens no connection before the first call."""
 
     def __init__(self, url: str, namespace: str = "ironforge", *, shifted_clock: bool = False) -> None:
+        self.url = url
         self.namespace = namespace
         self.keys = key_names.Keys(namespace)
         self.client: Redis = make_client(url)

@@ -1,0 +1,67 @@
+"""`ironforge worker`: runs jobs without a console."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ironforge import config
+from ironforge.errors import ConfigError
+
+DEMO = "ironforge.demo.tasks:forge"
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("worker", help="run jobs", description="Runs the jobs of a Forge's tasks until SIGTERM.")
+    parser.add_argument("target", nargs="?", metavar="MODULE:FORGE", help="where the tasks are; without it, the demo tasks")
+    parser.add_argument("--concurrency", type=int, default=10, metavar="N", help="jobs at once per process (default 10)")
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="processes (default 1)")
+    parser.add_argument("--queues", metavar="A,B", help="queues to serve, most wanted first (default: default)")
+    parser.add_argument(
+        "--shutdown-timeout", type=float, default=25.0, metavar="S", help="running jobs may finish for S seconds (default 25)"
+    )
+    parser.add_argument("--allow-unsafe-redis", action="store_true", help="run on a Redis that may lose jobs")
+
+
+def run(args: argparse.Namespace) -> int:
+    settings = config.load()
+    if args.concurrency < 1 or args.processes < 1:
+        raise ConfigError("--concurrency and --processes must be at least 1")
+    if args.shutdown_timeout < 0:
+        raise ConfigError("--shutdown-timeout must not be negative")
+
+    from ironforge import lifeline, logs
+    from ironforge.worker.child import asyncio_run
+    from ironforge.worker.supervisor import Supervisor, WorkerOptions
+
+    lifeline.watch(hard_exit_after_s=args.shutdown_timeout + 15)
+    logs.configure(settings.log, settings.log_format)
+    options = WorkerOptions(
+        target=args.target or DEMO,
+        concurrency=args.concurrency,
+        processes=args.processes,
+        queues=_queues(args),
+        shutdown_timeout_s=args.shutdown_timeout,
+        log=settings.log,
+        log_format=settings.log_format or ("console" if sys.stderr.isatty() else "json"),
+        allow_unsafe=args.allow_unsafe_redis,
+    )
+    return asyncio_run(Supervisor(options).run())
+
+
+def _queues(args: argparse.Namespace) -> tuple[str, ...]:
+    if args.queues is None:
+        if args.target is None:
+            from ironforge.demo.tasks import QUEUES
+
+            return QUEUES
+        return ("default",)
+    from ironforge.job import NAME_PATTERN
+
+    queues = tuple(dict.fromkeys(name.strip() for name in args.queues.split(",") if name.strip()))
+    for name in queues:
+        if not NAME_PATTERN.fullmatch(name):
+            raise ConfigError(f"{name!r} cannot be a queue: use 1 to 64 of a-z 0-9 . _ - and begin with a letter or digit")
+    if not queues:
+        raise ConfigError("--queues names no queue")
+    return queues

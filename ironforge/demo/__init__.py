@@ -1,0 +1,1 @@
+"""Tasks and traffic for `--demo`: jobs that complete, retry, die and come back."""

@@ -1,0 +1,1 @@
+"""Runs jobs: a supervisor that holds leases, and children that claim, run and settle."""

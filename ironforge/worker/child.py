@@ -1,0 +1,97 @@
+"""A child of the supervisor: the only process that runs users' code. `python -m ironforge.worker.child ORDER`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+
+from ironforge import lifeline, logs
+from ironforge.errors import ConfigError, LeaseLost, StartupError, StoreUnavailable
+from ironforge.forge import Forge
+from ironforge.periodic import Outage
+from ironforge.worker.control import ChildOrder, hello, receive, send
+from ironforge.worker.crew import Crew, CrewOptions
+from ironforge.worker.loading import load_forge
+
+log = logging.getLogger("ironforge.worker")
+
+# Exit codes that tell the supervisor that this end was meant.
+DONE, MISUSED, RECYCLE, LEASE_LOST = 0, 2, 76, 77
+
+
+def main() -> None:
+    order = ChildOrder.from_json(sys.argv[1])
+    # Graceful when the supervisor is gone, and in any case before the lease it held is reaped.
+    lifeline.watch(hard_exit_after_s=10.0)
+    logs.configure(order.log, order.log_format)
+    channel = socket.socket(fileno=order.control_fd)
+    channel.set_inheritable(False)
+    try:
+        forge = load_forge(order.target)
+        send(channel, hello(forge.settings, forge.tasks.about()))
+    except ConfigError as error:
+        send(channel, {"error": str(error)})
+        sys.exit(MISUSED)
+    said = receive(channel)
+    if said is None:
+        sys.exit(DONE)
+    code = asyncio_run(_serve(forge, said["go"], order))
+    logging.shutdown()
+    os._exit(code)  # threads of handlers that do not end must not keep the process
+
+
+def asyncio_run(main_coroutine: object) -> int:
+    """On uvloop where it is installed."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        from asyncio import new_event_loop
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(main_coroutine)  # type: ignore[arg-type]
+
+
+async def _serve(forge: Forge, wid: str, order: ChildOrder) -> int:
+    queue = await forge.connect(check=False)
+    crew = Crew(queue, wid, forge.tasks, CrewOptions(order.concurrency, order.queues, order.shutdown_timeout_s))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, crew.stop)
+    try:
+        await crew.serve()
+    except LeaseLost as lost:
+        log.error("%s; this process is replaced", lost)
+        return LEASE_LOST
+    except StoreUnavailable as away:
+        log.warning("stopped while Redis was away (%s); what was not settled runs again elsewhere", away)
+        return DONE
+    try:
+        await queue.deregister(wid)
+    except StoreUnavailable:
+        pass  # the supervisor hands back, or the lease runs out
+    await forge.aclose()
+    return RECYCLE if crew.recycled else DONE
+
+
+async def connect_patiently(forge: Forge, *, allow_unsafe: bool = False) -> None:
+    """Connects, and waits for a Redis that is away. Raises StartupError, ConfigError."""
+    outage = Outage()
+    while True:
+        try:
+            await forge.connect(allow_unsafe=allow_unsafe)
+        except StoreUnavailable as away:
+            await outage.wait(away)
+        else:
+            outage.over()
+            return
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except StartupError as error:
+        log.error("%s", error)
+        sys.exit(1)

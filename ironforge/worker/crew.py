@@ -1,0 +1,281 @@
+"""The loops of one worker process put together: lanes, beat, waking, maintenance, and the way out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import resource
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ironforge.context import Context
+from ironforge.errors import LeaseLost, StoreUnavailable
+from ironforge.job import Job
+from ironforge.queue.readings import Settlement, Turn
+from ironforge.task import TaskRegistry
+from ironforge.worker.lane import Lane
+from ironforge.maintenance import maintain
+from ironforge.periodic import Outage, every
+from ironforge.worker.processes import ProcessPool
+from ironforge.worker.run import Run, Runner
+
+if TYPE_CHECKING:
+    from ironforge.queue.backend import RedisQueue
+
+log = logging.getLogger("ironforge.worker")
+
+LONGEST_SLEEP_S = 5.0
+RELEASE_S = 3.0  # after the deadline: handlers are cancelled and get so long to end
+
+
+@dataclass(frozen=True, slots=True)
+class CrewOptions:
+    """How a worker works. `queues`: most wanted first."""
+
+    concurrency: int = 10
+    queues: tuple[str, ...] = ("default",)
+    shutdown_timeout_s: float = 25.0
+
+
+class Crew:
+    """One registered worker. Its lease is held by another process: see supervisor.py and keeper.py."""
+
+    def __init__(self, queue: RedisQueue, wid: str, tasks: TaskRegistry, options: CrewOptions) -> None:
+        self.queue = queue
+        self.wid = wid
+        self.queues = options.queues
+        self.draining = False
+        self.leaving_anyway = False
+        self.recycled = False
+        self._options = options
+        self._threads = ThreadPoolExecutor(options.concurrency, thread_name_prefix="job")
+        self._processes = ProcessPool()
+        self.runner = Runner(tasks, self._threads, self._processes)
+        self._runs: dict[str, Run] = {}
+        self._free_slots = list(range(options.concurrency, 0, -1))
+        self._done = self._failed = 0
+        self._wake_wanted = asyncio.Event()
+        self._stop_asked = asyncio.Event()
+        self._release_asked = asyncio.Event()
+        self._serving: list[asyncio.Task[None]] = []
+        self._progress: dict[str, tuple[Run, str]] = {}
+        self._cpu = _CpuMeter()
+        sizes = [options.concurrency] if options.concurrency == 1 else _halves(options.concurrency)
+        self._lanes = [Lane(at, size, self, self._start_run, self._end_run) for at, size in enumerate(sizes)]
+
+    async def serve(self) -> None:
+        """Until asked to stop, and everything was settled or released. Raises LeaseLost."""
+        log.info("worker ready", extra={"worker": self.wid, "queues": ",".join(self.queues), "concurrency": self._options.concurrency})  # fmt: skip
+        background = [
+            asyncio.create_task(every(self._beat_interval, self._beat, "beat")),
+            asyncio.create_task(every(0.25, self._tell_progress, "progress")),
+            asyncio.create_task(self._await_marks()),
+            *maintain(self.queue),
+        ]
+        self._serving = [asyncio.create_task(lane.serve()) for lane in self._lanes]
+        lanes = asyncio.gather(*self._serving)
+        leaving = asyncio.create_task(self._leave())
+        try:
+            pending: set[asyncio.Future[Any]] = {lanes, leaving, background[0]}
+            while not lanes.done():
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+        except _Gone:
+            raise LeaseLost(self.wid) from None
+        except _Left:
+            pass
+        finally:
+            tasks = (*background, *self._serving, leaving)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, lanes, return_exceptions=True)
+            await self._processes.close()
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def stop(self) -> None:
+        """A step down the ladder: drain; then release what runs; then go at once."""
+        if not self._stop_asked.is_set():
+            log.info("stopping: running jobs may finish within %.0f s", self._options.shutdown_timeout_s, extra={"running": len(self._runs)})  # fmt: skip
+            self._stop_asked.set()
+        elif not self._release_asked.is_set():
+            log.info("stopping now: running jobs are released", extra={"running": len(self._runs)})
+            self._release_asked.set()
+        else:
+            os._exit(1)
+
+    # -- what lanes ask of their worker -------------------------------------------------------------------------
+
+    def obey(self, orders: list[str]) -> None:
+        for order in orders:
+            verb, _, job_id = order.partition(":")
+            run = self._runs.get(job_id)
+            if verb == "cancel" and run and run.stopping is None:
+                log.info("cancel requested", extra={"job_id": job_id, "kind": run.job.kind})
+                run.ask_to_stop("cancelled")
+
+    def want_wake(self) -> None:
+        self._wake_wanted.set()
+
+    def recycle(self, run: Run) -> None:
+        """A handler does not end: this process is replaced once the others finished."""
+        log.error("stuck: it ignores its cancellation; this worker is replaced", extra={"job_id": run.job.id, "kind": run.job.kind})  # fmt: skip
+        self.recycled = True
+        self._stop_asked.set()
+
+    # -- slots ----------------------------------------------------------------------------------------------------
+
+    def _start_run(self, job: Job) -> Run:
+        loop = asyncio.get_running_loop()
+
+        def report(progress_json: str) -> None:
+            loop.call_soon_threadsafe(self._progress.__setitem__, job.id, (run, progress_json))
+
+        run = Run(job, self._free_slots.pop() if self._free_slots else 0, Context(job, self.queue, report))
+        self._runs[job.id] = run
+        log.info("started", extra={"job_id": job.id, "kind": job.kind})
+        return run
+
+    def _end_run(self, run: Run, settlement: Settlement) -> None:
+        self._runs.pop(run.job.id, None)
+        self._progress.pop(run.job.id, None)
+        self._free_slots.append(run.slot)
+        self._done += 1
+        self._failed += settlement.outcome in ("retry", "dead")
+        if settlement.outcome in ("completed", "cancelled", "released"):
+            log.info(settlement.outcome, extra={"job_id": run.job.id, "kind": run.job.kind})
+
+    # -- background -----------------------------------------------------------------------------------------------
+
+    def _beat_interval(self) -> float:
+        return 1.0 if self._runs else LONGEST_SLEEP_S
+
+    async def _beat(self) -> None:
+        running = [
+            {"id": run.job.id, "kind": run.job.kind, "queue": run.job.queue, "started_ms": run.job.started_ms, "slot": run.slot}
+            for run in list(self._runs.values())[:200]
+        ]  # fmt: skip
+        reply = await self.queue.beat(
+            self.wid,
+            {
+                "state": "stopping" if self.draining else "running",
+                "running": json.dumps(running),
+                "done": str(self._done),
+                "failed": str(self._failed),
+                "cpu_pct": f"{self._cpu.percent():.1f}",
+                "rss_bytes": str(_rss_bytes()),
+            },
+        )
+        if reply.word == "gone":
+            raise _Gone
+        self.obey(reply.orders)
+
+    async def _tell_progress(self) -> None:
+        told, self._progress = self._progress, {}
+        for run, progress_json in told.values():
+            await self.queue.progress(run.job.id, run.job.fence, progress_json)
+
+    async def _await_marks(self) -> None:
+        """While a lane is idle, waits for a mark, the next due job, or five seconds, and lets one idle lane look."""
+        outage = Outage()
+        while True:
+            await self._wake_wanted.wait()
+            idle = [lane for lane in self._lanes if lane.idle and lane.free > 0]
+            if not idle or self.draining:
+                self._wake_wanted.clear()
+                continue
+            due = [lane.next_due_ms / 1000 for lane in self._lanes if lane.next_due_ms is not None]
+            try:
+                taken = await self.queue.wait_for_wake(self.queues, min([LONGEST_SLEEP_S, *due]))
+            except StoreUnavailable as away:
+                await outage.wait(away)
+                continue
+            outage.over()
+            idle = [lane for lane in self._lanes if lane.idle and lane.free > 0]
+            if idle and not self.draining:
+                self._wake_wanted.clear()
+                for lane in self._lanes:
+                    lane.next_due_ms = None
+                idle[0].wake()
+            elif taken:
+                with contextlib.suppress(StoreUnavailable):
+                    await self.queue.give_back_wake(taken)
+
+    async def _leave(self) -> None:
+        """The ladder: drain until the deadline, then cancel and release, then go whatever still runs."""
+        await self._stop_asked.wait()
+        self.draining = True
+        for lane in self._lanes:
+            lane.look()
+        if await self._drained(self._options.shutdown_timeout_s, self._release_asked):
+            return
+        for run in list(self._runs.values()):
+            run.ask_to_stop("released")
+        if await self._drained(RELEASE_S):
+            return
+        self.leaving_anyway = True
+        await self._release(list(self._runs.values()))
+        raise _Left
+
+    async def _drained(self, within_s: float, unless: asyncio.Event | None = None) -> bool:
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline and not (unless and unless.is_set()):
+            if all(task.done() for task in self._serving):
+                return True
+            await asyncio.sleep(0.02)
+        return all(task.done() for task in self._serving)
+
+    async def _release(self, runs: list[Run]) -> None:
+        """Hands back what does not end; its process is about to."""
+        settlements = [Settlement(run.job.id, run.job.fence, "released") for run in runs]
+        with contextlib.suppress(StoreUnavailable):
+            await self.queue.turn(Turn(self.wid, 0, "", 0, self.queues, settlements))
+        log.warning("released jobs whose handlers do not end", extra={"running": len(runs)})
+
+
+class _Gone(BaseException):
+    """The registration was taken away; passes through `every`, which goes on after ordinary errors."""
+
+
+class _Left(Exception):
+    """Nothing more can be waited for."""
+
+
+class _CpuMeter:
+    """Per cent of one core since the last question, handlers' finished processes included."""
+
+    def __init__(self) -> None:
+        self._last = (time.monotonic(), _cpu_s())
+
+    def percent(self) -> float:
+        now = (time.monotonic(), _cpu_s())
+        span_s, used_s = now[0] - self._last[0], now[1] - self._last[1]
+        self._last = now
+        return 100 * used_s / span_s if span_s > 0 else 0.0
+
+
+def _cpu_s() -> float:
+    return sum(
+        usage.ru_utime + usage.ru_stime
+        for usage in (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    )
+
+
+def _rss_bytes() -> int:
+    try:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # not Linux: the peak is what there is, in bytes on macOS
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _halves(slots: int) -> list[int]:
+    return [slots - slots // 2, slots // 2]
+

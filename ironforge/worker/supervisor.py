@@ -1,0 +1,281 @@
+"""The supervisor: no user code. It holds its children's leases, sees them die, hands their jobs back, replaces them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import ironforge
+from ironforge import lifeline
+from ironforge.errors import ConfigError, StoreUnavailable
+from ironforge.forge import Forge
+from ironforge.periodic import Outage, every
+from ironforge.queue.readings import WorkerInfo
+from ironforge.worker import control
+from ironforge.worker.child import LEASE_LOST, MISUSED, RECYCLE, connect_patiently
+
+if TYPE_CHECKING:
+    from ironforge.queue.backend import RedisQueue
+
+log = logging.getLogger("ironforge.worker")
+
+RENEW_S = 5.0
+HANDSHAKE_S = 60.0
+SHORT_LIFE_S = 5.0
+LONGEST_PAUSE_S = 10.0
+# After its own ladder a child that is still there is killed.
+PATIENCE_S = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """What `ironforge worker` was asked for."""
+
+    target: str
+    concurrency: int = 10
+    processes: int = 1
+    queues: tuple[str, ...] = ("default",)
+    shutdown_timeout_s: float = 25.0
+    log: str = "info"
+    log_format: str = "json"
+    allow_unsafe: bool = False
+
+
+@dataclass(slots=True)
+class Child:
+    """One process and its registration. `ended_by_us` where the supervisor killed it."""
+
+    wid: str
+    tied: lifeline.Tied
+    channel: socket.socket
+    born: float = field(default_factory=time.monotonic)
+    registered: bool = False
+    ended_by_us: bool = False
+    rss_bytes: int = 0
+
+    @property
+    def pid(self) -> int:
+        return self.tied.process.pid
+
+    def signal(self, number: int) -> None:
+        if self.tied.process.poll() is None:
+            self.tied.process.send_signal(number)
+
+    def look_at_memory(self) -> None:
+        """Kept for the day it dies: then nobody can ask any more."""
+        try:
+            with open(f"/proc/{self.pid}/statm") as statm:
+                self.rss_bytes = int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except (OSError, ValueError, IndexError):
+            pass
+
+
+class Supervisor:
+    def __init__(self, options: WorkerOptions) -> None:
+        self._options = options
+        self._children: dict[str, Child] = {}
+        self._signals = 0
+        self._stopping = asyncio.Event()
+        self._forge: Forge | None = None
+        self._connecting = asyncio.Lock()
+        self._last_crash: dict[str, Any] | None = None
+        self._waiters = ThreadPoolExecutor(options.processes * 2 + 2, thread_name_prefix="wait")
+
+    async def run(self) -> int:
+        """Until every child ended for good; the exit code. Raises ConfigError, StartupError."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+        background = [
+            asyncio.create_task(every(self._renew_interval, self._renew, "renew")),
+            asyncio.create_task(every(1.0, self._look_at_memory, "memory")),
+        ]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._options.processes):
+                    group.create_task(self._tend())
+        except* Exception as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            for task in background:
+                task.cancel()
+            for child in self._children.values():
+                child.signal(signal.SIGKILL)
+            if self._forge:
+                await self._forge.aclose()
+            self._waiters.shutdown(wait=False)
+        return 0
+
+    # -- one place for a child ------------------------------------------------------------------------------------
+
+    async def _tend(self) -> None:
+        """Keeps one child alive until the supervisor stops."""
+        short_lives = 0
+        while not self._stopping.is_set():
+            child = self._start()
+            try:
+                if await self._introduce(child):
+                    code = await self._in_thread(child.tied.process.wait)
+                    await self._after(child, code)
+            finally:
+                self._forget(child)
+            if self._stopping.is_set():
+                return
+            short_lives = short_lives + 1 if time.monotonic() - child.born < SHORT_LIFE_S else 0
+            if short_lives > 1:
+                await self._pause(min(LONGEST_PAUSE_S, 0.5 * 2 ** (short_lives - 2)))
+
+    def _start(self) -> Child:
+        ours, theirs = socket.socketpair()
+        options = self._options
+        order = control.ChildOrder(
+            theirs.fileno(), options.target, options.concurrency, options.queues, options.shutdown_timeout_s,
+            options.log, options.log_format,
+        )  # fmt: skip
+        # A session of its own: Ctrl-C in the terminal is for the supervisor, which tells its children.
+        tied = lifeline.tie(
+            [sys.executable, "-m", "ironforge.worker.child", order.to_json()],
+            inherit=(theirs.fileno(),),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        theirs.close()
+        child = Child(worker_id(tied.process.pid), tied, ours)
+        self._children[child.wid] = child
+        return child
+
+    async def _introduce(self, child: Child) -> bool:
+        """Hears what the child is, registers it, and lets it claim. False when it died before."""
+        child.channel.settimeout(HANDSHAKE_S)
+        said = await self._in_thread(partial(control.receive, child.channel))
+        if said is None:
+            code = await self._in_thread(child.tied.process.wait)
+            log.error("a worker process ended (%s) before it was ready", _end(code))
+            return False
+        if "error" in said:
+            raise ConfigError(said["error"])
+        queue = await self._connect(said["hello"])
+        info = WorkerInfo(
+            socket.gethostname(), child.pid, os.getpid(), ironforge.__version__, self._options.queues,
+            self._options.concurrency, said["hello"]["kinds"],
+        )  # fmt: skip
+        await self._insist(partial(queue.register, child.wid, info))
+        child.registered = True
+        if self._last_crash:
+            await self._insist(partial(queue.beat, child.wid, {"last_crash": json.dumps(self._last_crash)}))
+        control.send(child.channel, {"go": child.wid})
+        if self._stopping.is_set():
+            child.signal(signal.SIGTERM)
+        return True
+
+    async def _after(self, child: Child, code: int) -> None:
+        """Its jobs go back at once, with what is known of its death."""
+        assert self._forge
+        meant = child.ended_by_us or code in (0, MISUSED, RECYCLE, LEASE_LOST)
+        cause: Literal["crashed", "ended"] = "ended" if meant else "crashed"
+        evidence = {"ended": _end(code), "pid": child.pid, "rss_bytes": child.rss_bytes or None, "host": socket.gethostname()}  # fmt: skip
+        handed = await self._insist(partial(self._forge.queue.hand_back, child.wid, cause, evidence))
+        if not meant:
+            self._last_crash = {**evidence, "worker": child.wid, "at": round(time.time() * 1000)}
+            log.error("a worker process died (%s); %d jobs were handed back", _end(code), max(0, handed or 0), extra={"worker": child.wid})  # fmt: skip
+
+    def _forget(self, child: Child) -> None:
+        self._children.pop(child.wid, None)
+        child.channel.close()
+        child.tied.release()
+
+    # -- leases ---------------------------------------------------------------------------------------------------
+
+    def _renew_interval(self) -> float:
+        return RENEW_S
+
+    async def _renew(self) -> None:
+        held = [child for child in self._children.values() if child.registered]
+        if not held or not self._forge:
+            return
+        words = await self._insist(partial(self._forge.queue.renew, *(child.wid for child in held)))
+        for child, word in zip(held, words or [], strict=False):
+            if word == "gone" and child.tied.process.poll() is None:
+                log.error("the lease of a worker was taken; it is replaced", extra={"worker": child.wid})
+                child.ended_by_us = True
+                child.signal(signal.SIGKILL)
+
+    async def _look_at_memory(self) -> None:
+        for child in self._children.values():
+            child.look_at_memory()
+
+    # -- the way out ----------------------------------------------------------------------------------------------
+
+    def _on_signal(self) -> None:
+        self._signals += 1
+        self._stopping.set()
+        for child in self._children.values():
+            child.signal(signal.SIGTERM if self._signals < 3 else signal.SIGKILL)
+        if self._signals == 1:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._options.shutdown_timeout_s + PATIENCE_S, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        for child in self._children.values():
+            child.ended_by_us = True
+            child.signal(signal.SIGKILL)
+
+    # -- small things -----------------------------------------------------------------------------------------------
+
+    async def _connect(self, said: dict[str, Any]) -> RedisQueue:
+        async with self._connecting:
+            if self._forge is None:
+                forge = Forge(settings=control.settings_of(said))
+                await connect_patiently(forge, allow_unsafe=self._options.allow_unsafe)
+                self._forge = forge
+        return self._forge.queue
+
+    async def _insist(self, call: Any) -> Any:
+        """The call's answer, however long Redis is away; None when the supervisor stops meanwhile."""
+        outage = Outage()
+        while True:
+            try:
+                answer = await call()
+            except StoreUnavailable as away:
+                if self._stopping.is_set():
+                    return None
+                await outage.wait(away)
+            else:
+                outage.over()
+                return answer
+
+    async def _in_thread(self, call: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._waiters, call)
+
+    async def _pause(self, pause_s: float) -> None:
+        log.warning("worker processes die soon after their start; the next starts in %.1f s", pause_s)
+        try:
+            await asyncio.wait_for(self._stopping.wait(), pause_s)
+        except TimeoutError:
+            pass
+
+
+def worker_id(pid: int) -> str:
+    host = "".join(c if c.isalnum() or c == "-" else "-" for c in socket.gethostname().lower())[:24]
+    return f"{host}-{pid}-{secrets.token_hex(3)}"
+
+
+def _end(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:
+        return f"signal {-code}"

@@ -57,7 +57,9 @@ class Context:
 
     def progress(self, value: float | Mapping[str, Any], message: str = "") -> Told:
         """Says how far the job is: a fraction 0..1, or any JSON object. Shown by the console; may be awaited or not."""
-        told: Any = dict(value) if isinstance(value, Mapping) else {"fraction": max(0.0, min(1.0, float(value)))}
+        told: Any = (
+            dict(value) if isinstance(value, Mapping) else {"fraction": max(0.0, min(1.0, float(value)))}
+        )
         if message:
             told["message"] = message[:200]
         if self._report:

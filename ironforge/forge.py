@@ -243,10 +243,10 @@ def _unless(holds: object, pointer: str, detail: str) -> list[Any]:
 class Forge(Client):
     """A program's tasks and its way to the queue.
 
-        forge = Forge()
+    forge = Forge()
 
-        @forge.task("email.send", max_retries=3, timeout_s=30)
-        async def send_email(to: str) -> None: ...
+    @forge.task("email.send", max_retries=3, timeout_s=30)
+    async def send_email(to: str) -> None: ...
     """
 
     def __init__(

@@ -61,7 +61,10 @@ def watch(on_loss: Callable[[], None] | None = None, *, hard_exit_after_s: float
     reading = int(found)
     os.set_inheritable(reading, False)
     threading.Thread(
-        target=_wait_for_loss, args=(reading, on_loss or _terminate, hard_exit_after_s), name="lifeline", daemon=True
+        target=_wait_for_loss,
+        args=(reading, on_loss or _terminate, hard_exit_after_s),
+        name="lifeline",
+        daemon=True,
     ).start()
 
 

@@ -28,7 +28,10 @@ def maintain(queue: RedisQueue) -> list[asyncio.Task[None]]:
         "reap": reap,
         "trim": queue.trim,
     }
-    return [asyncio.create_task(every(TICK_MS / 1000, _when_taken(queue, name, duty), name)) for name, duty in duties.items()]
+    return [
+        asyncio.create_task(every(TICK_MS / 1000, _when_taken(queue, name, duty), name))
+        for name, duty in duties.items()
+    ]
 
 
 def _when_taken(

@@ -6,7 +6,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, PydanticSchemaGenerationError, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PydanticSchemaGenerationError,
+    ValidationError,
+    create_model,
+)
 
 from ironforge.context import Context
 from ironforge.errors import Finding, InvalidPayload
@@ -89,7 +96,9 @@ def _parameters(kind: str, function: Callable[..., Any]) -> list[inspect.Paramet
     parameters = list(inspect.signature(function, eval_str=True).parameters.values())
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-            raise TypeError(f"{kind}: parameter {parameter} cannot be a member of a JSON payload; name each one")
+            raise TypeError(
+                f"{kind}: parameter {parameter} cannot be a member of a JSON payload; name each one"
+            )
     return parameters
 
 
@@ -107,12 +116,15 @@ def _model(kind: str, parameters: list[inspect.Parameter]) -> type[BaseModel]:
     try:
         return create_model(kind, __config__=ConfigDict(extra="forbid"), **fields)
     except PydanticSchemaGenerationError as error:
-        raise TypeError(f"{kind}: a parameter's type cannot come from JSON: {str(error).splitlines()[0]}") from None
+        raise TypeError(
+            f"{kind}: a parameter's type cannot come from JSON: {str(error).splitlines()[0]}"
+        ) from None
 
 
 def _invalid(kind: str, error: ValidationError) -> InvalidPayload:
     found: list[Finding] = [
-        {"pointer": "/" + "/".join(str(part) for part in one["loc"]), "detail": one["msg"]} for one in error.errors()
+        {"pointer": "/" + "/".join(str(part) for part in one["loc"]), "detail": one["msg"]}
+        for one in error.errors()
     ]
     words = "; ".join(f"{one['pointer']}: {one['detail']}" for one in found[:5])
     return InvalidPayload(f"the payload does not fit {kind}: {words}", found)

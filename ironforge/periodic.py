@@ -13,7 +13,9 @@ log = logging.getLogger("ironforge.worker")
 LONGEST_BACKOFF_S = 5.0
 
 
-async def every(interval_s: Callable[[], float] | float, step: Callable[[], Awaitable[object]], name: str) -> None:
+async def every(
+    interval_s: Callable[[], float] | float, step: Callable[[], Awaitable[object]], name: str
+) -> None:
     """Calls `step` for ever. An error is logged and the loop goes on; Redis being away is no error of the step."""
     while True:
         try:
@@ -36,7 +38,9 @@ class Outage:
         self._failures += 1
         if self._failures == 1:
             log.warning("%s; waiting for it, nothing is lost", error)
-        await asyncio.sleep(min(LONGEST_BACKOFF_S, 0.1 * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1.0))
+        await asyncio.sleep(
+            min(LONGEST_BACKOFF_S, 0.1 * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)
+        )
 
     def over(self) -> None:
         if self._failures:

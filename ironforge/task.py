@@ -6,7 +6,17 @@ import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    ParamSpec,
+    Protocol,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    runtime_checkable,
+)
 
 from ironforge.context import Context
 from ironforge.errors import ConfigError
@@ -67,7 +77,9 @@ class Task(Generic[P, R]):
 
     def __init__(self, forge: Forge, kind: str, function: Callable[..., Any], options: TaskOptions) -> None:
         if not NAME_PATTERN.fullmatch(kind):
-            raise ConfigError(f"{kind!r} cannot be a kind: use 1 to 64 of a-z 0-9 . _ - and begin with a letter or digit")
+            raise ConfigError(
+                f"{kind!r} cannot be a kind: use 1 to 64 of a-z 0-9 . _ - and begin with a letter or digit"
+            )
         self.kind = kind
         self.function = function
         self.defaults = options
@@ -84,7 +96,9 @@ class Task(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Runs the function here, without a queue; a Context it asks for belongs to no stored job."""
         if self.signature.takes_context and not (args and isinstance(args[0], Context)):
-            job = Job("00000000-0000-7000-8000-000000000000", self.kind, self.defaults.queue, JobStatus.RUNNING)
+            job = Job(
+                "00000000-0000-7000-8000-000000000000", self.kind, self.defaults.queue, JobStatus.RUNNING
+            )
             return self.function(Context(job), *args, **kwargs)
         return self.function(*args, **kwargs)
 
@@ -102,7 +116,9 @@ class Task(Generic[P, R]):
             "priority": self.defaults.priority,
             "max_retries": self.defaults.max_retries,
         }
-        return await self._forge.enqueue(self.kind, self.signature.bind(args, kwargs), **{**defaults, **options})
+        return await self._forge.enqueue(
+            self.kind, self.signature.bind(args, kwargs), **{**defaults, **options}
+        )
 
     def about(self) -> dict[str, Any]:
         """What workers tell of this task."""
@@ -146,5 +162,3 @@ class TaskRegistry:
 
     def about(self) -> dict[str, dict[str, Any]]:
         return {task.kind: task.about() for task in self}
-
-

@@ -12,13 +12,25 @@ DEMO = "ironforge.demo.tasks:forge"
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("worker", help="run jobs", description="Runs the jobs of a Forge's tasks until SIGTERM.")
-    parser.add_argument("target", nargs="?", metavar="MODULE:FORGE", help="where the tasks are; without it, the demo tasks")
-    parser.add_argument("--concurrency", type=int, default=10, metavar="N", help="jobs at once per process (default 10)")
-    parser.add_argument("--processes", type=int, default=1, metavar="N", help="processes (default 1)")
-    parser.add_argument("--queues", metavar="A,B", help="queues to serve, most wanted first (default: default)")
+    parser = commands.add_parser(
+        "worker", help="run jobs", description="Runs the jobs of a Forge's tasks until SIGTERM."
+    )
     parser.add_argument(
-        "--shutdown-timeout", type=float, default=25.0, metavar="S", help="running jobs may finish for S seconds (default 25)"
+        "target", nargs="?", metavar="MODULE:FORGE", help="where the tasks are; without it, the demo tasks"
+    )
+    parser.add_argument(
+        "--concurrency", type=int, default=10, metavar="N", help="jobs at once per process (default 10)"
+    )
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="processes (default 1)")
+    parser.add_argument(
+        "--queues", metavar="A,B", help="queues to serve, most wanted first (default: default)"
+    )
+    parser.add_argument(
+        "--shutdown-timeout",
+        type=float,
+        default=25.0,
+        metavar="S",
+        help="running jobs may finish for S seconds (default 25)",
     )
     parser.add_argument("--allow-unsafe-redis", action="store_true", help="run on a Redis that may lose jobs")
 
@@ -61,7 +73,9 @@ def _queues(args: argparse.Namespace) -> tuple[str, ...]:
     queues = tuple(dict.fromkeys(name.strip() for name in args.queues.split(",") if name.strip()))
     for name in queues:
         if not NAME_PATTERN.fullmatch(name):
-            raise ConfigError(f"{name!r} cannot be a queue: use 1 to 64 of a-z 0-9 . _ - and begin with a letter or digit")
+            raise ConfigError(
+                f"{name!r} cannot be a queue: use 1 to 64 of a-z 0-9 . _ - and begin with a letter or digit"
+            )
     if not queues:
         raise ConfigError("--queues names no queue")
     return queues

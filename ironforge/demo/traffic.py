@@ -19,11 +19,19 @@ Draw = tuple[str, dict[str, Any], dict[str, Any]]
 
 
 def _email() -> Draw:
-    return "email.send", {"to": f"{random.choice(_NAMES)}@example.com", "subject": "Your order"}, {"queue": "mail"}
+    return (
+        "email.send",
+        {"to": f"{random.choice(_NAMES)}@example.com", "subject": "Your order"},
+        {"queue": "mail"},
+    )
 
 
 def _sms() -> Draw:
-    return "sms.send", {"to": f"+49151{random.randint(10**6, 10**7)}", "text": "on its way"}, {"queue": "mail"}
+    return (
+        "sms.send",
+        {"to": f"+49151{random.randint(10**6, 10**7)}", "text": "on its way"},
+        {"queue": "mail"},
+    )
 
 
 def _charge() -> Draw:
@@ -36,7 +44,11 @@ def _charge() -> Draw:
 
 
 def _resize() -> Draw:
-    return "image.resize", {"image": f"img-{random.randint(1, 999)}.png", "width": 640}, {"queue": "bulk", "priority": "low"}
+    return (
+        "image.resize",
+        {"image": f"img-{random.randint(1, 999)}.png", "width": 640},
+        {"queue": "bulk", "priority": "low"},
+    )
 
 
 def _report() -> Draw:
@@ -50,7 +62,11 @@ def _webhook() -> Draw:
 
 
 def _warm() -> Draw:
-    return "cache.warm", {"key": f"product:{random.randint(1, 500)}"}, {"priority": random.choice(("high", "medium"))}
+    return (
+        "cache.warm",
+        {"key": f"product:{random.randint(1, 500)}"},
+        {"priority": random.choice(("high", "medium"))},
+    )
 
 
 _DRAWS: tuple[tuple[Callable[[], Draw], int], ...] = (

@@ -33,7 +33,9 @@ def find_server() -> tuple[Path, str]:
     if named:
         found = Path(named)
         if not os.access(found, os.X_OK):
-            raise StartupError(f"IRONFORGE_REDIS_SERVER names {named}, which is not a program that can be run")
+            raise StartupError(
+                f"IRONFORGE_REDIS_SERVER names {named}, which is not a program that can be run"
+            )
         return _new_enough(found), "IRONFORGE_REDIS_SERVER"
     bundled = _wheel_binary()
     if bundled:
@@ -69,5 +71,7 @@ def _new_enough(binary: Path) -> Path:
     if not found:
         raise StartupError(f"{binary} does not say its version; is it a Redis server?")
     if (int(found[1]), int(found[2])) < OLDEST:
-        raise StartupError(f"{binary} is version {found[1].decode()}.{found[2].decode()}; Redis 7.0 or newer is needed")
+        raise StartupError(
+            f"{binary} is version {found[1].decode()}.{found[2].decode()}; Redis 7.0 or newer is needed"
+        )
     return binary

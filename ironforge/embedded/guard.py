@@ -21,7 +21,7 @@ from pathlib import Path
 # Run by path, not by `-m`: importing the package would cost each guard memory it keeps for days.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ironforge.embedded.folder import Folder, open_lock, ping, try_lock, unlock  # noqa: E402
+from ironforge.embedded.folder import Folder, open_lock, ping, try_lock, unlock
 
 OWNED_ELSEWHERE = 3
 _TICK_S = 0.1

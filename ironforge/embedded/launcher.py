@@ -107,7 +107,15 @@ class EmbeddedRedis:
         binary, _ = find_server()
         with open(self.folder.guard_log, "ab") as log:
             guard = subprocess.Popen(
-                [sys.executable, "-S", "-E", str(_GUARD_PATH), str(self.folder.path), str(binary), str(self._linger_s)],
+                [
+                    sys.executable,
+                    "-S",
+                    "-E",
+                    str(_GUARD_PATH),
+                    str(self.folder.path),
+                    str(binary),
+                    str(self._linger_s),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterable
 from heapq import merge
 from itertools import islice
 from typing import NamedTuple
@@ -84,6 +85,10 @@ class Listing(Store):
                 if examined >= EXAMINED_PER_PAGE:
                     return JobPage(jobs, position.to_cursor(), total)
         return JobPage(jobs, None, total)
+
+    async def get_many(self, job_ids: Iterable[str]) -> list[Job | None]:
+        """Those jobs in one round trip, in their order; None for one that does not exist."""
+        return await self._jobs([("", job_id) for job_id in job_ids])
 
     async def queue_names(self) -> list[str]:
         """Every queue ever used, `default` always."""

@@ -145,7 +145,7 @@ def task(reading: TaskReading) -> schemas.Task:
         kind=reading.kind,
         workers=reading.workers,
         queues=reading.queues,
-        payload_schema=reading.schema,
+        schema=reading.schema,
         timeout_s=reading.timeout_s,
         max_retries=reading.max_retries,
         process=reading.process,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ironforge import schemas
 from ironforge.queue.backend import RedisQueue
@@ -17,12 +18,20 @@ from ironforge.queue.readings import (
 )
 from ironforge.schemas import instant_at
 from ironforge.server import attention, documents
-from ironforge.server.documents import RATE_WINDOW_S as WINDOW_S, quantile_s
+from ironforge.server.documents import RATE_WINDOW_S as WINDOW_S
+from ironforge.server.documents import quantile_s
 
 SLOTS = 30
 # What changes slowly, or costs more to read than a list of queues, is kept for so long.
 _TOTALS_S = 1.0
 _HEALTH_S = 30.0
+
+
+class Look(NamedTuple):
+    """How the namespace is, and the version of each queue's lists: it grows with every change of them."""
+
+    overview: schemas.Overview
+    versions: dict[str, int]
 
 
 class Overviews:
@@ -31,9 +40,8 @@ class Overviews:
     def __init__(self) -> None:
         self._health: tuple[float, Health] | None = None
         self._totals: tuple[float, Stats] | None = None
-        self.versions: dict[str, int] = {}
 
-    async def read(self, queue: RedisQueue, *, fresh: bool = True) -> schemas.Overview:
+    async def read(self, queue: RedisQueue, *, fresh: bool = True) -> Look:
         """One consistent enough look at everything.
 
         Args:
@@ -47,9 +55,8 @@ class Overviews:
         totals = await self._read_totals(queue, fresh)
         died = sum(sum(slot.dead.values()) for slot in series.slots)
         groups = (await queue.dead_groups(limit=50))[0] if died else []
-        self.versions = {reading.name: reading.version for reading in queues}
         situation = attention.Situation(series.now_ms, queues, workers, health.durability, died, groups)
-        return schemas.Overview(
+        overview = schemas.Overview(
             now=instant_at(series.now_ms),
             stats=_stats(situation, series, totals),
             queues=[documents.queue(reading, series, workers) for reading in queues],
@@ -57,6 +64,7 @@ class Overviews:
             workers=_worker_counts(workers),
             redis_ms=round(redis_ms, 2),
         )
+        return Look(overview, {reading.name: reading.version for reading in queues})
 
     async def health(self, queue: RedisQueue) -> Health:
         """What Redis is; asked again every 30 s."""

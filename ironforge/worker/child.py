@@ -56,7 +56,9 @@ def asyncio_run(main_coroutine: object) -> int:
 
 async def _serve(forge: Forge, wid: str, order: ChildOrder) -> int:
     queue = await forge.connect(check=False)
-    crew = Crew(queue, wid, forge.tasks, CrewOptions(order.concurrency, order.queues, order.shutdown_timeout_s))
+    crew = Crew(
+        queue, wid, forge.tasks, CrewOptions(order.concurrency, order.queues, order.shutdown_timeout_s)
+    )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, crew.stop)

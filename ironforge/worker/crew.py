@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from ironforge.context import Context
 from ironforge.errors import LeaseLost, StoreUnavailable
 from ironforge.job import Job
+from ironforge.maintenance import maintain
+from ironforge.periodic import Outage, every
 from ironforge.queue.readings import Settlement, Turn
 from ironforge.task import TaskRegistry
 from ironforge.worker.lane import Lane
-from ironforge.maintenance import maintain
-from ironforge.periodic import Outage, every
 from ironforge.worker.processes import ProcessPool
 from ironforge.worker.run import Run, Runner
 
@@ -278,4 +278,3 @@ def _rss_bytes() -> int:
 
 def _halves(slots: int) -> list[int]:
     return [slots - slots // 2, slots // 2]
-

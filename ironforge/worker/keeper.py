@@ -29,7 +29,9 @@ class Keeper:
     def __init__(self, url: str, settings: Settings, wid: str) -> None:
         about = json.dumps({"url": url, "namespace": settings.namespace, "wid": wid, "pid": os.getpid()})
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "ironforge.worker.keeper", about], stdin=subprocess.PIPE, start_new_session=True
+            [sys.executable, "-m", "ironforge.worker.keeper", about],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
         )
 
     def goodbye(self) -> None:

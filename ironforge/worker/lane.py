@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from ironforge.errors import LeaseLost, StoreUnavailable
 from ironforge.job import Job
-from ironforge.queue.readings import Settlement, Turn, TurnReply
 from ironforge.periodic import Outage
+from ironforge.queue.readings import Settlement, Turn, TurnReply
 from ironforge.worker.run import Run, Runner
 
 if TYPE_CHECKING:
@@ -79,7 +79,9 @@ class Lane:
             slots = self.free if self._claim_wanted and not draining else 0
             if self._ended or slots > 0:
                 await self._turn(slots)
-                await asyncio.sleep(0)  # lets the handlers just started run, and quick ones end, before the next turn
+                await asyncio.sleep(
+                    0
+                )  # lets the handlers just started run, and quick ones end, before the next turn
             elif draining and not self._running:
                 return
             else:
@@ -87,13 +89,14 @@ class Lane:
 
     async def _turn(self, slots: int) -> None:
         ended, self._ended = self._ended, []
-        turn = Turn(
-            self._worker.wid, self.number, secrets.token_hex(6), slots, self._worker.queues, ended
-        )
+        turn = Turn(self._worker.wid, self.number, secrets.token_hex(6), slots, self._worker.queues, ended)
         reply = await self._sent(turn)
         for settlement, word in zip(ended, reply.settled, strict=True):
             if word == "refused":
-                log.warning("a result came too late: the job was given to another", extra={"job_id": settlement.job_id})
+                log.warning(
+                    "a result came too late: the job was given to another",
+                    extra={"job_id": settlement.job_id},
+                )
         if reply.word == "gone":
             raise LeaseLost(self._worker.wid)
         self._worker.obey(reply.orders)

@@ -33,5 +33,7 @@ def load_forge(target: str) -> Forge:
     found = getattr(module, attribute, None)
     if not isinstance(found, Forge):
         what = "has nothing called" if found is None else "has no Forge in"
-        raise ConfigError(f"module {module_name!r} {what} {attribute!r}; name the variable that holds the Forge")
+        raise ConfigError(
+            f"module {module_name!r} {what} {attribute!r}; name the variable that holds the Forge"
+        )
     return found

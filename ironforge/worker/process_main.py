@@ -66,7 +66,9 @@ def _find(module: str, kind: str) -> Task[..., Any]:
     for value in vars(importlib.import_module(module)).values():
         if isinstance(value, Task) and value.kind == kind:
             return value  # pyright: ignore[reportUnknownVariableType]
-    raise LookupError(f"module {module!r} has no task {kind!r} at its top level; a process handler needs that")
+    raise LookupError(
+        f"module {module!r} has no task {kind!r} at its top level; a process handler needs that"
+    )
 
 
 if __name__ == "__main__":

@@ -128,7 +128,12 @@ class Runner:
             case RetryIn(delay_ms):
                 log.warning("failed, retry %d/%d in %.1f s", job.retry_count + 1, job.max_retries, delay_ms / 1000, extra=about)  # fmt: skip
                 return Settlement(
-                    job.id, job.fence, "retry", error_json=described.to_json(), delay_ms=delay_ms, fingerprint=mark
+                    job.id,
+                    job.fence,
+                    "retry",
+                    error_json=described.to_json(),
+                    delay_ms=delay_ms,
+                    fingerprint=mark,
                 )
             case Bury(reason):
                 log.error("dead (%s)", reason, extra=about)
@@ -146,7 +151,11 @@ class Runner:
                 job.id, job.fence, "dead", error_json=described.to_json(),
                 fingerprint=fingerprint(job.kind, error, described), reason="unknown_kind",
             )  # fmt: skip
-        log.warning("unknown kind; released for %d s", UNKNOWN_DELAY_MS // 1000, extra={"job_id": job.id, "kind": job.kind})
+        log.warning(
+            "unknown kind; released for %d s",
+            UNKNOWN_DELAY_MS // 1000,
+            extra={"job_id": job.id, "kind": job.kind},
+        )
         return Settlement(
             job.id, job.fence, "released", error_json=described.to_json(), delay_ms=UNKNOWN_DELAY_MS
         )

@@ -49,25 +49,30 @@ class JobIn(Request):
     )
 
     kind: Name = Field(description="The name of the task that is to run.")
-    payload: dict[str, Any] = Field({}, description="Comes back, and reaches the handler, exactly as sent.")
-    queue: Name = Field(DEFAULT_QUEUE, description="Made on first use.")
-    priority: Annotated[Priority, Field(strict=False)] = Field(
-        Priority.MEDIUM, description="Strict order within a queue; first in, first out within a priority."
+    payload: dict[str, Any] = Field(
+        default={}, description="Comes back, and reaches the handler, exactly as sent."
     )
-    max_retries: int = Field(DEFAULT_MAX_RETRIES, ge=0, le=MAX_MAX_RETRIES)
+    queue: Name = Field(default=DEFAULT_QUEUE, description="Made on first use.")
+    priority: Annotated[Priority, Field(strict=False)] = Field(
+        default=Priority.MEDIUM,
+        description="Strict order within a queue; first in, first out within a priority.",
+    )
+    max_retries: int = Field(default=DEFAULT_MAX_RETRIES, ge=0, le=MAX_MAX_RETRIES)
     delay_s: float | None = Field(
-        None, ge=0, le=MAX_DELAY_S, description="Run after so many seconds. Not together with run_at."
+        default=None, ge=0, le=MAX_DELAY_S, description="Run after so many seconds. Not together with run_at."
     )
     run_at: str | None = Field(
-        None,
+        default=None,
         max_length=64,
         description="Run at this instant, RFC 3339 with an offset or Z; at most 1 year ahead.",
     )
-    timeout_s: Seconds | None = Field(None, description="Time limit of one attempt; default: the task's.")
-    retention_s: Annotated[float, Field(ge=0, le=MAX_DELAY_S)] | None = Field(
-        None, description="How long the job is kept after it completed; default: 24 h."
+    timeout_s: Seconds | None = Field(
+        default=None, description="Time limit of one attempt; default: the task's."
     )
-    backoff: BackoffIn | None = Field(None, description="Default: 2 s, 4 s, 8 s … up to 1 h.")
+    retention_s: Annotated[float, Field(ge=0, le=MAX_DELAY_S)] | None = Field(
+        default=None, description="How long the job is kept after it completed; default: 24 h."
+    )
+    backoff: BackoffIn | None = Field(default=None, description="Default: 2 s, 4 s, 8 s … up to 1 h.")
     tags: Annotated[list[Tag], Field(max_length=MAX_TAGS)] = []
 
 
@@ -86,7 +91,7 @@ class BatchIn(Request):
 class RetryIn(Request):
     """How to retry. An empty body means the defaults."""
 
-    reset_retry_count: bool = Field(True, description="Give the job all its retries again.")
+    reset_retry_count: bool = Field(default=True, description="Give the job all its retries again.")
     payload: dict[str, Any] | None = Field(
-        None, description="A payload that differs makes a new job with `retry_of`; the old one stays."
+        default=None, description="A payload that differs makes a new job with `retry_of`; the old one stays."
     )

@@ -80,8 +80,8 @@ class Job(BaseModel):
     unique_key: str | None
     tags: list[str]
     cancel_requested: bool = False
-    reason: str | None = Field(None, description="Why it is dead, when that is not its last error.")
-    suspect: bool = Field(False, description="May have killed its process: runs alone next.")
+    reason: str | None = Field(default=None, description="Why it is dead, when that is not its last error.")
+    suspect: bool = Field(default=False, description="May have killed its process: runs alone next.")
 
 
 class JobPage(BaseModel):
@@ -258,7 +258,7 @@ class Health(BaseModel):
     status: Literal["ok"]
     version: str
     redis: RedisHealth | None = None
-    durability: str | None = Field(None, description="none, everysec or always")
+    durability: str | None = Field(default=None, description="none, everysec or always")
     namespace: str | None = None
 
 

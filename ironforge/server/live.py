@@ -12,7 +12,7 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -34,7 +34,7 @@ MAX_PENDING = 64
 POLL_S = 0.25
 BEAT_S = 1.0
 # A poll that takes longer means that Redis does not answer.
-_POLL_TIMEOUT_S = 2.0
+_POLL_TIMEOUT_S = 1.5
 # Text that clients which split lines as Python does would take for the end of one.
 _LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
@@ -53,7 +53,7 @@ class Listener:
 
     def offer(self, event: str, members: bytes) -> None:
         """Puts an event in its queue. `members` is its JSON object without the opening brace."""
-        if self.behind and event not in ("hello", "hb"):
+        if self.behind and event != "hello":
             return
         self._seq += 1
         if event == "hello":
@@ -105,7 +105,7 @@ class Live:
         return len(self._listeners)
 
     @contextmanager
-    def listen(self, role: Role, watched: Iterable[str] = ()) -> Any:
+    def listen(self, role: Role, watched: Iterable[str] = ()) -> Generator[Listener]:
         """A listener for the time of one stream; the poller runs while there is one."""
         listener = Listener(role, watched)
         if self._closed:
@@ -133,10 +133,10 @@ class Live:
             task.cancel()
         self._tasks = []
 
-    def _loops(self) -> list[tuple[Callable[[], Any], float]]:
+    def _loops(self) -> list[tuple[Callable[[], Awaitable[None]], float]]:
         return [(self._poll, POLL_S), (self._beat, BEAT_S)]
 
-    async def _run(self, step: Callable[[], Any], pause_s: float) -> None:
+    async def _run(self, step: Callable[[], Awaitable[None]], pause_s: float) -> None:
         while True:
             began = time.monotonic()
             try:
@@ -164,10 +164,10 @@ class Live:
             for listener in self._listeners:
                 listener.behind = True
         self._hello = hello
-        self._greet(look)
         self._tell_changes(look)
         for job_id, found in jobs.items():
             self._tell_job(job_id, found)
+        self._greet(look)
         self._versions = look.versions
 
     def _lose(self) -> None:
@@ -221,12 +221,10 @@ class Live:
     async def _changed_jobs(self, queue: RedisQueue, look: Look) -> dict[str, bytes]:
         """Watched jobs that are not as they were told last: all are read when a list changed, else each second."""
         watched = {job_id for listener in self._listeners for job_id in listener.watched}
-        if not watched:
-            self._jobs.clear()
-            return {}
+        self._jobs = {job_id: told for job_id, told in self._jobs.items() if job_id in watched}
         unknown = watched - self._jobs.keys()
         now = time.monotonic()
-        if not unknown and look.versions == self._versions and now < self._watch_again_at:
+        if not watched or (not unknown and look.versions == self._versions and now < self._watch_again_at):
             return {}
         self._watch_again_at = now + BEAT_S
         wanted = sorted(watched)

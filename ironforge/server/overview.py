@@ -66,6 +66,10 @@ class Overviews:
         )
         return Look(overview, {reading.name: reading.version for reading in queues})
 
+    def forget(self) -> None:
+        """After an outage it may be another Redis."""
+        self._health = self._totals = None
+
     async def health(self, queue: RedisQueue) -> Health:
         """What Redis is; asked again every 30 s."""
         if self._health is None or time.monotonic() - self._health[0] > _HEALTH_S:

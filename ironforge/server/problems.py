@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ironforge.errors import Finding, InvalidJob, IronForgeError, StoreUnavailable, Unauthorized
@@ -20,7 +21,6 @@ from ironforge.json_pointer import token
 log = logging.getLogger("ironforge.server")
 
 RETRY_AFTER_S = 5
-_ROUTER_CODES = {404: "not_found", 405: "method_not_allowed"}
 _SAYS = {
     "extra_forbidden": "there is no such member",
     "missing": "is required",
@@ -95,18 +95,31 @@ def install(app: FastAPI) -> None:
         below = 1 if isinstance(error, RequestValidationError) else 0
         return of(invalid("the request", findings(error.errors(), below=below)))
 
-    async def router(_: Request, error: Exception) -> Response:
+    async def router(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        code = _ROUTER_CODES.get(error.status_code, "http_error")
-        detail = {404: "there is nothing at this path; /docs lists what there is"}.get(
-            error.status_code, "this path does not take that method; /docs lists which it takes"
-        )
-        return problem(code, error.status_code, detail, headers=error.headers)
+        status = error.status_code
+        if status == 405:
+            headers = {"Allow": ", ".join(sorted(_methods(request)))}
+            return problem(
+                "method_not_allowed", 405, f"this path does not take {request.method}", headers=headers
+            )
+        detail = "there is nothing at this path; /docs lists what there is" if status == 404 else error.detail
+        return problem("not_found" if status == 404 else "http_error", status, detail, headers=error.headers)
 
     app.add_exception_handler(IronForgeError, domain)
     app.add_exception_handler(RequestValidationError, validation)
     app.add_exception_handler(ValidationError, validation)
     app.add_exception_handler(HTTPException, router)
+
+
+def _methods(request: Request) -> set[str]:
+    """All that the path takes: the router itself names only those of the first route that fits."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return found
 
 
 class LastResort:

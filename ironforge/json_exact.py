@@ -103,10 +103,8 @@ def read_batch(
     elements: list[Any] = found.items if isinstance(found, _Elements) else []
     if isinstance(found, _Elements):
         members.values[name] = found.items
-    others = Members(
-        members.text, {k: v for k, v in members.values.items() if k != name}, {}, members.doubtful
-    )
-    if findings := _findings(others, suspicious):
+    others = {key: value for key, value in members.values.items() if value is not elements}
+    if findings := _findings(Members(members.text, others, {}, members.doubtful), suspicious):
         raise InvalidJson(f"the body is refused: {findings[0]['detail']}", findings)
     return members, [_checked(element, suspicious) for element in elements]
 
@@ -161,18 +159,10 @@ def _refuse(detail: str, pointer: str = "") -> NoReturn:
 
 
 def _check_depth(text: str, body: bytes, max_depth: int) -> None:
-    """Refuses what lies too deep before a recursive parser sees it. Linear and in C, whatever the nesting."""
+    """Refuses what lies too deep before a recursive parser sees it. Linear, whatever the nesting."""
     if body.count(b"[") + body.count(b"{") <= max_depth:
         return
     brackets = _STRING.sub("", text).encode().translate(None, _NOT_BRACKETS)
-    rest = brackets
-    for _ in range(max_depth):
-        before = len(rest)
-        rest = rest.replace(b"[]", b"").replace(b"{}", b"")
-        if not rest:
-            return
-        if len(rest) == before:
-            break
     if any(depth > max_depth for depth in accumulate(map(_STEP.__getitem__, brackets))):
         _refuse(
             f"arrays and objects lie more than {MAX_DEPTH} deep in each other",

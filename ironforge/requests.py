@@ -85,6 +85,17 @@ class BatchJobIn(JobIn):
 class BatchIn(Request):
     """Up to 10,000 jobs in one request, accepted in their order. A job that is refused does not stop the others."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "jobs": [
+                    {"kind": "email.send", "payload": {"to": "user@example.com"}},
+                    {"kind": "report.generate"},
+                ]
+            }
+        }
+    )
+
     jobs: Annotated[list[BatchJobIn], Field(max_length=MAX_BATCH)]
 
 

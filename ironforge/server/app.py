@@ -52,10 +52,10 @@ def create_app(forge: Forge) -> FastAPI:
     app.state.forge = forge
     app.state.live = Live(forge)
     app.state.overviews = Overviews()
-    problems.install(app)
-    # The batch before the jobs: /jobs/batch would else be taken for a job's path.
-    for part in (batch, jobs, queues, dlq, workers, tasks, events, health, metrics, pages):
+    parts = (jobs, batch, queues, dlq, workers, tasks, events, health, metrics, pages)
+    for part in parts:
         app.include_router(part.router)
+    problems.install(app, [route for part in parts for route in part.router.routes])
     _describe(app)
     return app
 

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ironforge.errors import Finding, InvalidJob, IronForgeError, StoreUnavailable, Unauthorized
@@ -83,7 +83,7 @@ def invalid(what: str, errors: list[Finding]) -> InvalidJob:
     return InvalidJob(f"{what} is not valid: {where}{first['detail']}", errors)
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     """Makes every error a problem document, the router's own too."""
 
     async def domain(_: Request, error: Exception) -> Response:
@@ -99,7 +99,7 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         status = error.status_code
         if status == 405:
-            headers = {"Allow": ", ".join(sorted(_methods(request)))}
+            headers = {"Allow": ", ".join(sorted(_methods(request, routes)))}
             return problem(
                 "method_not_allowed", 405, f"this path does not take {request.method}", headers=headers
             )
@@ -112,10 +112,10 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, router)
 
 
-def _methods(request: Request) -> set[str]:
+def _methods(request: Request, routes: Sequence[BaseRoute]) -> set[str]:
     """All that the path takes: the router itself names only those of the first route that fits."""
     found: set[str] = set()
-    for route in request.app.routes:
+    for route in routes:
         match, _ = route.matches(request.scope)
         if match is not Match.NONE:
             found |= getattr(route, "methods", None) or set()

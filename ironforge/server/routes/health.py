@@ -14,7 +14,13 @@ from ironforge.server.documentation import about
 router = APIRouter(prefix="/health", tags=["health"])
 
 
-@router.get("", response_model=schemas.Health, response_model_exclude_none=True, **about(Role.NOBODY))
+@router.get(
+    "",
+    summary="Whether all is well",
+    response_model=schemas.Health,
+    response_model_exclude_none=True,
+    **about(Role.NOBODY),
+)
 async def health(request: Request, queue: QueueDep) -> schemas.Health | Response:
     """Whether server and Redis are well. What Redis is, is told to those who may see more."""
     try:
@@ -40,7 +46,7 @@ async def health(request: Request, queue: QueueDep) -> schemas.Health | Response
     )
 
 
-@router.get("/live", **about(Role.NOBODY))
+@router.get("/live", summary="Whether the process runs", **about(Role.NOBODY))
 async def live() -> schemas.Live:
     """Says only that the process runs."""
     return schemas.Live(status="alive", version=__version__)

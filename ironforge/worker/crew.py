@@ -185,10 +185,9 @@ class Crew:
         """While a lane is idle, waits for a mark, the next due job, or five seconds, and lets one idle lane look."""
         outage = Outage()
         while True:
-            await self._wake_wanted.wait()
-            idle = [lane for lane in self._lanes if lane.idle and lane.free > 0]
-            if not idle or self.draining:
-                self._wake_wanted.clear()
+            self._wake_wanted.clear()
+            if not self._idle_lanes():
+                await self._wake_wanted.wait()
                 continue
             due = [lane.next_due_ms / 1000 for lane in self._lanes if lane.next_due_ms is not None]
             try:
@@ -197,15 +196,17 @@ class Crew:
                 await outage.wait(away)
                 continue
             outage.over()
-            idle = [lane for lane in self._lanes if lane.idle and lane.free > 0]
-            if idle and not self.draining:
-                self._wake_wanted.clear()
+            idle = self._idle_lanes()
+            if idle:
                 for lane in self._lanes:
                     lane.next_due_ms = None
                 idle[0].wake()
             elif taken:
                 with contextlib.suppress(StoreUnavailable):
                     await self.queue.give_back_wake(taken)
+
+    def _idle_lanes(self) -> list[Lane]:
+        return [] if self.draining else [lane for lane in self._lanes if lane.idle and lane.free > 0]
 
     async def _leave(self) -> None:
         """The ladder: drain until the deadline, then cancel and release, then go whatever still runs."""

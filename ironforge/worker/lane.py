@@ -63,7 +63,8 @@ class Lane:
         return self.slots - len(self._running) - self._stuck
 
     def wake(self) -> None:
-        """There may be something to claim."""
+        """There may be something to claim. Until it looked, it does not count as idle."""
+        self.idle = False
         self._claim_wanted = True
         self._changed.set()
 

@@ -1,0 +1,1 @@
+"""The terminal console. Speaks HTTP only; importing this package loads nothing heavy."""

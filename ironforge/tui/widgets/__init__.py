@@ -1,0 +1,1 @@
+"""Drawing: a widget never knows where its data came from."""

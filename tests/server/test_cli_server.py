@@ -83,7 +83,12 @@ def test_it_starts_tells_so_and_ends_though_a_stream_is_open(tmp_path: Path, red
 def test_it_ends_with_the_one_that_started_it(tmp_path: Path, redis_url: str) -> None:
     reading, writing = os.pipe()
     os.set_inheritable(reading, True)
-    clean = {**os.environ, "REDIS_URL": redis_url, "IRONFORGE_LIFELINE": str(reading)}
+    clean = {
+        **os.environ,
+        "REDIS_URL": redis_url,
+        "IRONFORGE_NAMESPACE": "tied",
+        "IRONFORGE_LIFELINE": str(reading),
+    }
     log = (tmp_path / "log").open("wb")
     process = subprocess.Popen(
         [sys.executable, "-m", "ironforge.cli.main", "server", "--bind", "127.0.0.1:0"],

@@ -21,7 +21,9 @@ log = logging.getLogger("ironforge.server")
 _LOOK_AGAIN_S = 1.0
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
+) -> None:
     parser = commands.add_parser(
         "server", help="run the REST server", description="Runs the REST server alone until SIGTERM."
     )

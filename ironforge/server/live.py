@@ -104,6 +104,10 @@ class Live:
     def listening(self) -> int:
         return len(self._listeners)
 
+    @property
+    def polling(self) -> bool:
+        return bool(self._tasks)
+
     @contextmanager
     def listen(self, role: Role, watched: Iterable[str] = ()) -> Generator[Listener]:
         """A listener for the time of one stream; the poller runs while there is one."""

@@ -87,5 +87,7 @@ async def test_the_front_leads_to_the_page(client: httpx.AsyncClient) -> None:
 
 def test_text_of_the_description_is_escaped(forge: Forge) -> None:
     described = create_app(forge).openapi()
-    described["paths"]["/jobs"]["post"]["summary"] = "<script>alert(1)</script>"
+    for member in ("summary", "description"):
+        described["paths"]["/jobs"]["post"][member] = "<script>alert(1)</script> `<script>`"
+    described["components"]["schemas"]["JobIn"]["properties"]["kind"]["description"] = "<script>"
     assert "<script>" not in render(described)

@@ -53,7 +53,7 @@ async def resize(ctx: Context, image: str, width: int = 800) -> str:
     steps = random.randint(6, 20)
     for step in range(steps):
         ctx.progress((step + 1) / steps, f"{image} → {width}px")
-        await asyncio.sleep(random.uniform(0.1, 0.5))
+        await asyncio.sleep(random.uniform(0.05, 0.25))
     return f"{image}@{width}"
 
 
@@ -64,7 +64,7 @@ def generate_report(ctx: Context, name: str, rows: int = 10_000) -> dict[str, in
         if ctx.cancelled:
             break
         ctx.progress((done + 1) / 10, name)
-        time.sleep(random.uniform(0.1, 0.7))
+        time.sleep(random.uniform(0.05, 0.4))
     return {"rows": rows}
 
 

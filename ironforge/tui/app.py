@@ -321,7 +321,9 @@ class ConsoleApp(App[int]):
             return
         from ironforge.tui.dialogs.confirm import Confirm
 
-        self.push_screen(Confirm("Quit", ["Leave the console?"], "Quit"), lambda sure: self.exit(0) if sure else None)
+        self.push_screen(
+            Confirm("Quit", ["Leave the console?"], "Quit"), lambda sure: self.exit(0) if sure else None
+        )
 
     def action_interrupt(self) -> None:
         """ctrl-c: twice within two seconds leaves."""

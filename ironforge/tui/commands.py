@@ -23,6 +23,11 @@ class Command:
     views: tuple[View, ...] = ALL
     danger: Danger = None
     footer: bool = False
+    brief: str = ""  # for the line of keys, where the title is too long
+
+    @property
+    def label(self) -> str:
+        return self.brief or self.title
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -35,7 +40,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("retry", ("R",), "R", "retry", ("jobs", "dead", "job"), danger=0, footer=True),
     Command("cancel", ("C",), "C", "cancel", ("jobs", "job"), danger=1, footer=True),
     Command("delete", ("D", "ctrl+d"), "D", "delete", ("jobs", "dead", "job"), danger=1, footer=True),
-    Command("pause", ("P",), "P", "pause or resume the queue", ("overview", "jobs"), danger=0, footer=True),
+    Command("pause", ("P",), "P", "pause or resume the queue", ("overview", "jobs"), 0, True, "pause/resume"),
     Command("new", ("N",), "N", "new job", ALL, danger=0, footer=True),
     Command("status.next", ("l", "right"), "l", "next status or tab", ("jobs", "job"), footer=False),
     Command("status.previous", ("h", "left"), "h", "previous status or tab", ("jobs", "job")),
@@ -51,13 +56,13 @@ COMMANDS: tuple[Command, ...] = (
     Command("describe", ("d",), "d", "describe", ("jobs", "dead")),
     Command("raw", ("y",), "y", "raw JSON", ("jobs", "dead", "job")),
     Command("copy", ("c",), "c", "copy the id", ("jobs", "dead", "workers", "job")),
-    Command("fold", ("f",), "f", "fold or unfold library frames", ("job",), footer=True),
+    Command("fold", ("f",), "f", "fold or unfold library frames", ("job",), None, True, "fold"),
     Command("next", ("right_square_bracket",), "]", "next job", ("job",)),
     Command("previous", ("left_square_bracket",), "[", "previous job", ("job",)),
     Command("freeze", ("p",), "p", "freeze the display"),
     Command("refresh", ("r",), "r", "refresh, or reconnect now"),
-    Command("line", ("colon",), ":", "command line", footer=True),
-    Command("menu", ("m",), "m", "all actions here", footer=True),
+    Command("line", ("colon",), ":", "command line", footer=True, brief="command"),
+    Command("menu", ("m",), "m", "all actions here", footer=True, brief="actions"),
     Command("help", ("question_mark",), "?", "help", footer=True),
     Command("pane", ("tab",), "tab", "next pane"),
     Command("palette", ("ctrl+p",), "ctrl-p", "all commands"),

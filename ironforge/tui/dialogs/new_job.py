@@ -29,7 +29,7 @@ class NewJob(ModalScreen[dict[str, Any] | None]):
     NewJob .first { margin-top: 1; }
     NewJob Label { width: auto; color: $text-muted; margin: 0 1 0 0; }
     NewJob Input { border: none; height: 1; background: $panel; padding: 0 1; margin-right: 2; }
-    NewJob Input:focus { background: $primary 25%; }
+    NewJob Input:focus { border: none; background: $primary 25%; }
     NewJob #kind { width: 1fr; } NewJob #queue { width: 20; }
     NewJob #priority { width: 12; } NewJob #delay { width: 10; } NewJob #retries { width: 8; } NewJob #timeout { width: 10; }
     NewJob TextArea { height: 1fr; border: round $border; background: $surface; }

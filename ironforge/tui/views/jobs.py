@@ -219,10 +219,13 @@ class Jobs(View):
         parts: Line = [(self.showing.queue or "all queues", style(EMBER, bold=True)), (" › jobs  ", FADED)]
         if self.showing.group:
             return [*parts, (f"dead › group {self.showing.group}", style(RED, bold=True))]
+        room = self.size.width - 2 - sum(len(text) for text, _ in parts)
+        long = sum(len(status) + len(words.count(counts[status])) + 5 for status in STATUSES) <= room
         for status in STATUSES:
             here = status == self.showing.status
             look = style(STATUS_COLOUR[status], bold=True) if here else FADED
-            label = f"{STATUS_GLYPH[status]} {status} {words.count(counts.get(status, 0))}"
+            name = f"{status} " if long or here else ""
+            label = f"{STATUS_GLYPH[status]} {name}{words.count(counts[status])}"
             parts.append((f"[{label}]" if here else f" {label} ", look))
         return parts
 

@@ -50,7 +50,7 @@ class Overview(View):
     key = "overview"
     DEFAULT_CSS = """
     Overview #charts { height: 6; }
-    Overview Chart { width: 1fr; }
+    Overview Chart { width: 1fr; height: 100%; }
     Overview #attention { height: 5; padding: 0 1; }
     """
 

@@ -277,9 +277,9 @@ class Grid(ScrollView, can_focus=True):
     def _scroll_into_view(self, place: int) -> None:
         top, shown = self.scroll_offset.y, max(1, self.size.height - 1)
         if place < top:
-            self.scroll_to(y=place, animate=False)
+            self.scroll_to(y=place, animate=False, force=True)
         elif place >= top + shown:
-            self.scroll_to(y=place - shown + 1, animate=False)
+            self.scroll_to(y=place - shown + 1, animate=False, force=True)
 
     def _refresh_row(self, place: int) -> None:
         y = place + 1 - self.scroll_offset.y

@@ -69,20 +69,20 @@ class Pane(ScrollView, can_focus=True):
         self._lines = list(lines)
         self.virtual_size = Size(self.size.width, len(self._lines))
         if not keep_place:
-            self.scroll_to(y=0, animate=False)
+            self.scroll_to(y=0, animate=False, force=True)
         self.refresh()
 
     def on_resize(self) -> None:
         self.virtual_size = Size(self.size.width, len(self._lines))
 
     def move(self, by: int) -> None:
-        self.scroll_to(y=self.scroll_offset.y + by, animate=False)
+        self.scroll_to(y=self.scroll_offset.y + by, animate=False, force=True)
 
     def move_page(self, by: int) -> None:
         self.move(by * max(1, self.size.height - 1))
 
     def move_end(self, last: bool) -> None:
-        self.scroll_to(y=len(self._lines) if last else 0, animate=False)
+        self.scroll_to(y=len(self._lines) if last else 0, animate=False, force=True)
 
     def render_line(self, y: int) -> Strip:
         at = y + self.scroll_offset.y

@@ -107,7 +107,7 @@ class KeyBar(Lines):
             faint = style(FAINT)
             parts += [
                 (command.shown, faint if reason else KEY),
-                (f" {command.title}  ", faint if reason else FADED),
+                (f" {command.label}  ", faint if reason else FADED),
             ]
         self.show([parts])
 

@@ -1,0 +1,46 @@
+"""A console against a real server, both in the test's loop; and one that is fed by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from ironforge.config import Settings
+from ironforge.forge import Forge
+from ironforge.queue.backend import RedisQueue
+from ironforge.tui.app import ConsoleApp
+from tests.queue.state import Lane
+from tests.server.conftest import Served
+
+
+@pytest.fixture
+async def served(redis_url: str, namespace: str) -> AsyncIterator[Served]:
+    forge = Forge(settings=Settings(redis_url=redis_url, namespace=namespace))
+    served = Served(forge)
+    yield served
+    await served.stop()
+    await forge.aclose()
+
+
+@pytest.fixture
+async def lane(queue: RedisQueue) -> Lane:
+    return await Lane(queue).register(lease_ms=120_000)
+
+
+def console_of(served: Served, *, read_only: bool = False) -> ConsoleApp:
+    async def prepare(say: Callable[[str], None]) -> str:
+        return served.url
+
+    return ConsoleApp(prepare, read_only=read_only)
+
+
+def fed_console() -> ConsoleApp:
+    """A console that never connects: the test puts events into its store."""
+
+    async def prepare(say: Callable[[str], None]) -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    return ConsoleApp(prepare)

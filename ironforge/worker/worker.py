@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
 from collections.abc import Sequence
 
 import ironforge
+from ironforge import logs
 from ironforge.errors import ConfigError
 from ironforge.forge import Forge
 from ironforge.queue.readings import WorkerInfo
@@ -51,7 +53,12 @@ class Worker:
         self._stopped = False
 
     def run(self) -> None:
-        """Runs until SIGTERM or SIGINT. A second signal releases what runs, a third ends the process."""
+        """Runs until SIGTERM or SIGINT. A second signal releases what runs, a third ends the process.
+
+        Logging is set up as `ironforge worker` does, unless the program did it already.
+        """
+        if not logging.root.handlers:
+            logs.configure(self._forge.settings.log, self._forge.settings.log_format)
         asyncio_run(self._run_until_signal())
 
     async def serve(self) -> None:

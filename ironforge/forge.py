@@ -100,10 +100,9 @@ class Client:
     def _start_embedded(self) -> str:
         from ironforge.embedded import EmbeddedRedis
 
-        embedded = EmbeddedRedis(self.settings.data_dir)
-        url = embedded.start()
-        self._embedded = embedded
-        return url
+        if self._embedded is None:
+            self._embedded = EmbeddedRedis(self.settings.data_dir, server=self.settings.redis_server)
+        return self._embedded.start()  # again after a failed check: it holds its share already
 
     @property
     def queue(self) -> RedisQueue:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Self, cast
 
@@ -173,12 +174,12 @@ class Job:
     def payload(self) -> dict[str, Any]:
         """The payload, decoded once."""
         if self._payload is None:
-            self._payload = cast("dict[str, Any]", json.loads(self.payload_json))
+            self._payload = cast("dict[str, Any]", loads_any_int(self.payload_json))
         return self._payload
 
     @property
     def result(self) -> Any:
-        return None if self.result_json is None else json.loads(self.result_json)
+        return None if self.result_json is None else loads_any_int(self.result_json)
 
     @property
     def progress(self) -> Any:
@@ -223,6 +224,13 @@ class NewJob:
         if not self.id:
             self.id = new_job_id(shard)
         return self
+
+
+def loads_any_int(text: bytes | str) -> Any:
+    """As json.loads, for integers of any length: Python itself refuses to read more than 4,300 digits."""
+    return json.loads(
+        text, parse_int=lambda digits: int(digits) if len(digits) < 4_000 else int(Decimal(digits))
+    )
 
 
 def instant(ms: int) -> datetime:

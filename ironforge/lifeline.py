@@ -71,9 +71,11 @@ def watch(on_loss: Callable[[], None] | None = None, *, hard_exit_after_s: float
 def _wait_for_loss(reading: int, on_loss: Callable[[], None], hard_exit_after_s: float) -> None:
     while os.read(reading, 1):  # nobody writes; end-of-file is the message
         pass
-    on_loss()
-    time.sleep(hard_exit_after_s)
-    os._exit(HARD_EXIT)
+    try:
+        on_loss()
+        time.sleep(hard_exit_after_s)
+    finally:
+        os._exit(HARD_EXIT)
 
 
 def _terminate() -> None:

@@ -41,7 +41,12 @@ def _run(given: list[str]) -> int:
             continue
         module.add_parser(commands)
         commands.choices[name].set_defaults(run=module.run)
-    args = parser.parse_args(given)
+    args, rest = parser.parse_known_args(given)
+    # argparse gives up on positional words that come after options: `submit KIND --queue mail key=value`.
+    if rest and hasattr(args, "values") and all("=" in word and not word.startswith("-") for word in rest):
+        args.values += rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     return args.run(args)
 
 
@@ -61,7 +66,7 @@ def guarded(command: Callable[[], int]) -> int:
     except (ConfigError, InvalidJob) as error:
         return _fail(str(error), MISUSED)
     except IronForgeError as error:
-        return _fail(str(error), FAILED)
+        return _fail(str(error), UNREACHABLE if error.code == "server_unreachable" else FAILED)
 
 
 def _fail(words: str, code: int) -> int:

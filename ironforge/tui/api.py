@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from typing import Any
 
@@ -86,7 +87,7 @@ class Api:
         if answer.status_code == 204:
             return {}
         try:
-            document = answer.json()
+            document: dict[str, Any] = json.loads(answer.content, parse_int=_shown_int)
         except ValueError:
             raise ApiError(
                 f"the server answered {answer.status_code} with something that is not JSON"
@@ -96,6 +97,11 @@ class Api:
         raise ApiError(
             str(document.get("detail") or document.get("title") or answer.status_code), answer.status_code
         )
+
+
+def _shown_int(digits: str) -> int | str:
+    """Python reads and writes integers of at most 4,300 digits; a longer one is shown as text."""
+    return int(digits) if len(digits) < 4_000 else digits
 
 
 def new_key() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, work
@@ -16,7 +16,8 @@ from textual.widgets import ContentSwitcher, Input, Static
 
 from ironforge.tui import words
 from ironforge.tui.commands import BY_ID, COMMANDS, Command, commands_of
-from ironforge.tui.store import Store, job_row
+from ironforge.tui.looking import Looking
+from ironforge.tui.store import Store
 from ironforge.tui.theme import FORGE_THEME
 from ironforge.tui.views.dead import Dead
 from ironforge.tui.views.job import JobView
@@ -86,6 +87,7 @@ class ConsoleApp(App[int]):
             view.key: view for view in (self.overview, self.jobs, self.dead, self.workers_view, self.job)
         }
         self._at = "overview"
+        self.looking = Looking(self)
 
     # -- what is on the screen ------------------------------------------------------------------------------------
 
@@ -244,7 +246,7 @@ class ConsoleApp(App[int]):
         if command.danger is not None:
             self.run_worker(self._change(command_id), exit_on_error=False, group="commands")
         elif not self.view.do(command_id):
-            self._look(command_id)
+            self.looking.do(command_id)
 
     async def _change(self, command_id: str) -> None:
         from ironforge.safe_text import safe_text
@@ -256,74 +258,49 @@ class ConsoleApp(App[int]):
         except ApiError as error:
             self.flash(safe_text(str(error), 200), "bad", 12)
 
-    def _look(self, command_id: str) -> None:
-        match command_id.split(".")[0]:
-            case "view":
-                self.go(command_id.split(".")[1])
-            case "back":
-                self._back()
-            case "quit":
-                self._up_or_quit()
-            case "help":
-                from ironforge.tui.dialogs.menu import Help
+    @property
+    def at(self) -> str:
+        """The key of the view that is seen."""
+        return self._at
 
-                self.push_screen(Help(self._at, commands_of(self._at)))
-            case "menu" | "palette":
-                self._menu(COMMANDS if command_id == "palette" else commands_of(self._at))
-            case "line":
-                self.query_one(Prompt).ask(":", "")
-            case "filter":
-                self.query_one(Prompt).ask("/", self.jobs.words)
-            case "freeze":
-                self._freeze()
-            case "refresh":
-                self._refresh_now()
-            case "time":
-                modes = ("relative", "local", "utc")
-                self.time_mode = modes[(modes.index(self.time_mode) + 1) % 3]
-                self.flash(f"times are {self.time_mode}")
-            case "copy":
-                self._copy()
-            case "describe" | "raw":
-                self._open_job("raw" if command_id == "raw" else "")
-            case "pane":
-                self.screen.focus_next()
-            case _:
-                pass
-
-    def go(self, name: str) -> None:
-        """To a view; the trail remembers where from."""
+    def go(self, name: str, *, drilled: bool = False) -> None:
+        """To a view. `drilled`: into something of this one, so that going back comes here again."""
         if name != self._at:
-            self._trail = [*self._trail[-20:], self._at] if name == "job" or self._trail else [self._at]
+            self._trail = [*self._trail, self._at] if drilled else []
             self._at = name
             self.query_one("#views", ContentSwitcher).current = name
             self.view.entered()
         self.view.main().focus()
         self._frame()
 
-    def _back(self) -> bool:
+    def go_back(self) -> bool:
+        """Within the view, else to where we came from, else to the overview; False at the root."""
         if self.view.go_back():
             return True
-        if self._at == "job" or (self._at == "jobs" and self.jobs.showing.group):
-            target = self._trail.pop() if self._trail else "jobs"
-            if self._at == "jobs":
-                self.jobs.showing = Showing("dead")
-            self.go(target if target != self._at else "overview")
-            return True
-        if self._at != "overview":
-            self._trail = []
-            self.go("overview")
-            return True
-        return False
+        if self._at == "jobs" and self.jobs.showing.group:
+            self.jobs.look_at(Showing("dead"))
+        if not self._trail and self._at == "overview":
+            return False
+        *trail, target = self._trail or ["overview"]
+        self.go(target)
+        self._trail = trail
+        return True
 
-    def _up_or_quit(self) -> None:
-        if self._back():
-            return
-        from ironforge.tui.dialogs.confirm import Confirm
+    def toggle_freeze(self) -> None:
+        self._frozen_changes = 0
+        self._frozen_since = time.monotonic() if self._frozen_since is None else None
 
-        self.push_screen(
-            Confirm("Quit", ["Leave the console?"], "Quit"), lambda sure: self.exit(0) if sure else None
-        )
+    def look_again(self) -> None:
+        """Refreshes everything, or tries the connection now."""
+        self.store.changed_queues.add("*")
+        if self._pump:
+            self._pump.hurry()
+        else:
+            self._connect()
+
+    def on_grid_opened(self, event: Grid.Opened) -> None:
+        if event.grid is self.view.grid():
+            self.looking.open(event.row_id)
 
     def action_interrupt(self) -> None:
         """ctrl-c: twice within two seconds leaves."""
@@ -331,95 +308,6 @@ class ConsoleApp(App[int]):
             self.exit(0)
         self._interrupted_at = time.monotonic()
         self.flash("ctrl-c again leaves the console", "warn", 2)
-
-    def _menu(self, commands: Iterable[Command]) -> None:
-        from ironforge.tui.dialogs.menu import Menu
-
-        choices = [(command, self.reason_against(command)) for command in commands]
-        self.push_screen(Menu(f"actions in {self._at}", choices), self._chosen)
-
-    def _chosen(self, chosen: str | None) -> None:
-        if chosen == "open":
-            grid = self.view.grid()
-            if grid and grid.cursor_id:
-                self._open(grid.cursor_id)
-        elif chosen:
-            self.command(chosen)
-
-    def _freeze(self) -> None:
-        if self._frozen_since is None:
-            self._frozen_since, self._frozen_changes = time.monotonic(), 0
-        else:
-            self._frozen_since = None
-
-    def _refresh_now(self) -> None:
-        self.store.changed_queues.add("*")
-        if self._pump:
-            self._pump.hurry()
-        else:
-            self._connect()
-
-    def _copy(self) -> None:
-        targets = self.view.targets()
-        grid = self.view.grid()
-        text = targets[0].id if targets else grid.cursor_id if grid else None
-        if text:
-            self.copy_to_clipboard(text)
-            self.flash(f"copied {text}", "ok")
-
-    # -- opening ----------------------------------------------------------------------------------------------------------
-
-    def on_grid_opened(self, event: Grid.Opened) -> None:
-        if event.grid is self.view.grid():
-            self._open(event.row_id)
-
-    def _open(self, row_id: str) -> None:
-        match self._at:
-            case "overview":
-                self.show_jobs(Showing(self._busiest(row_id), row_id))
-            case "jobs":
-                self._open_job("")
-            case "dead":
-                self.show_jobs(Showing("dead", None, row_id))
-            case "workers":
-                self.show_jobs(Showing("running"))
-                self.jobs.words = f"worker:{row_id}"
-            case _:
-                pass
-
-    def _busiest(self, queue: str) -> str:
-        """The status to look at first: what runs, else what waits, else what ended."""
-        found = self.store.queue(queue)
-        return next(
-            (s for s in ("running", "queued", "retrying", "scheduled", "dead", "completed") if found.get(s)),
-            "queued",
-        )
-
-    def show_jobs(self, showing: Showing) -> None:
-        self.jobs.words = ""
-        self.jobs.look_at(showing)
-        self._trail.append(self._at)
-        self.go("jobs")
-
-    def _open_job(self, tab: str) -> None:
-        if self._at == "dead":
-            group = self.dead.group
-            if group and group.get("sample_id"):
-                self.find_job(str(group["sample_id"]))
-            return
-        targets = [self.jobs._loaded[i] for i in [self.jobs.main().cursor_id or ""] if i in self.jobs._loaded]  # pyright: ignore[reportPrivateUsage]
-        if targets:
-            self.job.look_at(targets[0], tab)
-            self.go("job")
-
-    def find_job(self, job_id: str) -> None:
-        """Opens a job by its id."""
-
-        async def fetch() -> None:
-            self.job.look_at(job_row(await self.api.job(job_id)))
-            self.go("job")
-
-        self.load(fetch(), lambda text: self.flash(text, "bad"))
 
     # -- prompt and lists -----------------------------------------------------------------------------------------------------
 

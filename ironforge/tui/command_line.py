@@ -22,11 +22,11 @@ def carry_out(console: ConsoleApp, text: str) -> None:
                 Showing(console.jobs.showing.status, console.jobs.showing.queue, None, " ".join(rest))
             )
         case "dead" if rest:
-            console.show_jobs(Showing("dead", None, rest[0]))
+            console.looking.show_jobs(Showing("dead", None, rest[0]))
         case "dead" | "overview" | "workers":
             console.go(verb)
         case "job" if rest:
-            console.find_job(rest[0])
+            console.looking.find_job(rest[0])
         case "theme" if rest:
             if rest[0] in console.available_themes:
                 console.theme = rest[0]
@@ -55,5 +55,4 @@ def _jobs(console: ConsoleApp, rest: list[str]) -> None:
             queue = word
         else:
             words.append(word)
-    console.show_jobs(Showing(status or console.jobs.showing.status, queue))
-    console.jobs.words = " ".join(words)
+    console.looking.show_jobs(Showing(status or console.jobs.showing.status, queue), " ".join(words))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import traceback
+from pathlib import Path
 
 from ironforge.errors import ConfigError
 from ironforge.forge import Forge
@@ -16,8 +16,9 @@ def load_forge(target: str) -> Forge:
     module_name, colon, attribute = target.partition(":")
     if not colon or not module_name or not attribute:
         raise ConfigError(f"{target!r} is not MODULE:FORGE; give for example shop.tasks:forge")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -26,7 +27,7 @@ def load_forge(target: str) -> Forge:
         raise ConfigError(f"module {module_name!r} cannot be imported: {error}") from None
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{os.path.basename(where.filename)}:{where.lineno}"
+        place = f"{Path(where.filename).name}:{where.lineno}"
         raise ConfigError(
             f"module {module_name!r} cannot be imported: {type(error).__name__}: {error} ({place})"
         ) from None

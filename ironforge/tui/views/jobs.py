@@ -277,7 +277,7 @@ class Jobs(View):
     def targets(self) -> list[JobRow]:
         if self._grid.marks:
             return [row for row in self._loaded.values() if row.id in self._grid.marks]
-        row = self._loaded.get(self._grid.cursor_id or "")
+        row = self.row_under_cursor()
         return [row] if row else []
 
     def unavailable(self, command: str) -> str:
@@ -324,10 +324,13 @@ class Jobs(View):
         self.draw()
         return True
 
+    def row_under_cursor(self) -> JobRow | None:
+        return self._loaded.get(self._grid.cursor_id or "")
+
     def neighbour(self, by: int) -> JobRow | None:
         """Moves the cursor; the row it came to."""
         self._grid.move(by)
-        return self._loaded.get(self._grid.cursor_id or "")
+        return self.row_under_cursor()
 
 
 def _wrong_status(command: str, status: str) -> str:

@@ -38,4 +38,4 @@ async def test_rates_come_from_the_last_slots(queue: RedisQueue, lane: Lane) -> 
     assert sum(slot.completed.get("default", 0) for slot in series.slots) == 4
     assert sum(sum(slot.wait) for slot in series.slots) == 4
     rates = series.recent("completed")
-    assert 4 / 61 <= rates["default"] <= 4
+    assert 4 / 71 <= rates["default"] <= 4

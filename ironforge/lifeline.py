@@ -39,7 +39,7 @@ def tie(argv: Sequence[str], *, inherit: Sequence[int] = (), **popen: Any) -> Ti
     try:
         environment = dict(popen.pop("env", None) or os.environ)
         environment[VARIABLE] = str(reading)
-        process = subprocess.Popen(list(argv), env=environment, pass_fds=(reading, *inherit), **popen)
+        process = subprocess.Popen[bytes](list(argv), env=environment, pass_fds=(reading, *inherit), **popen)
     except BaseException:
         os.close(writing)
         raise

@@ -16,6 +16,7 @@ OWNED_ELSEWHERE = 3
 # Linux takes 107 bytes, macOS 103.
 _LONGEST_SOCKET_PATH = 100
 _LARGEST_LOG = 2_000_000
+_TMP = Path("/tmp")
 
 
 class Folder:
@@ -73,7 +74,7 @@ def rotate(log: Path) -> None:
 
 
 def _private_tmp() -> Path:
-    folder = Path("/tmp") / f"ironforge-{os.getuid()}"
+    folder = _TMP / f"ironforge-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:

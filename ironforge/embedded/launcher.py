@@ -59,7 +59,7 @@ class EmbeddedRedis:
         try:
             self.folder.make()
             self._share = open_lock(self.folder.users_lock)
-            self._left.clear()
+            self._left = threading.Event()  # the one of an earlier share stays set for its thread
             self._join(time.monotonic() + timeout_s)
             self._await_answer(timeout_s)
             self._hold_the_line()
@@ -157,26 +157,28 @@ class EmbeddedRedis:
 
     def _hold_the_line(self) -> None:
         """Keeps an idle connection: its end is how we notice at once that the server died, maybe with its guard."""
-        threading.Thread(target=self._watch_the_line, name="embedded-line", daemon=True).start()
+        threading.Thread(
+            target=self._watch_the_line, args=(self._left,), name="embedded-line", daemon=True
+        ).start()
 
-    def _watch_the_line(self) -> None:
-        while not self._left.is_set():
-            self._wait_for_hangup()
-            if self._left.is_set():
+    def _watch_the_line(self, left: threading.Event) -> None:
+        while not left.is_set():
+            self._wait_for_hangup(left)
+            if left.is_set():
                 return
             log.warning("the embedded server is gone; waiting for it, or starting it again")
             try:
                 self._await_answer(timeout_s=20.0)
             except (StartupError, OSError) as error:
                 log.error("%s", error)
-                self._left.wait(_AGAIN_S)
+                left.wait(_AGAIN_S)
 
-    def _wait_for_hangup(self) -> None:
+    def _wait_for_hangup(self, left: threading.Event) -> None:
         with closing(socket.socket(socket.AF_UNIX)) as line:
             self._line = line
             try:
                 line.connect(str(self.folder.socket))
-                while not self._left.is_set() and line.recv(64):
+                while not left.is_set() and line.recv(64):
                     pass  # it says nothing unasked
             except OSError:
                 return

@@ -86,6 +86,20 @@ def test_a_newcomer_ends_a_server_that_lost_its_guard_and_starts_a_guarded_one(s
         orphan.wait()
 
 
+def test_no_second_server_starts_while_the_first_can_still_write(site: Site) -> None:
+    site.add_user()
+    site.put("kept", "yes")
+    about = site.about()
+    os.kill(about["pid"], signal.SIGSTOP)  # it cannot obey the kernel's SIGTERM yet
+    os.kill(about["guard"], signal.SIGKILL)
+    newcomer = site.begin_user()
+    wait_until(lambda: "without a guard" in site.folder.guard_log.read_text(), 10, "the new guard waits")
+    assert site.about()["pid"] == about["pid"]
+    os.kill(about["pid"], signal.SIGCONT)
+    assert said(newcomer) == "2"
+    assert site.value("kept") == "yes"
+
+
 def test_nothing_is_left_when_the_last_user_is_killed(site: Site) -> None:
     first, last = site.add_user(), site.add_user()
     first.kill()

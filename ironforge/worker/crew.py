@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("ironforge.worker")
 
 LONGEST_SLEEP_S = 5.0
+BEAT_S = 1.0
 RELEASE_S = 3.0  # after the deadline: handlers are cancelled and get so long to end
 
 
@@ -65,6 +66,7 @@ class Crew:
         self._release_asked = asyncio.Event()
         self._serving: list[asyncio.Task[None]] = []
         self._progress: dict[str, tuple[Run, str]] = {}
+        self._beaten_at = -LONGEST_SLEEP_S
         self._cpu = _CpuMeter()
         sizes = [options.concurrency] if options.concurrency == 1 else _halves(options.concurrency)
         self._lanes = [Lane(at, size, self, self._start_run, self._end_run) for at, size in enumerate(sizes)]
@@ -73,7 +75,7 @@ class Crew:
         """Until asked to stop, and everything was settled or released. Raises LeaseLost."""
         log.info("worker ready", extra={"worker": self.wid, "queues": ",".join(self.queues), "concurrency": self._options.concurrency})  # fmt: skip
         background = [
-            asyncio.create_task(every(self._beat_interval, self._beat, "beat")),
+            asyncio.create_task(every(BEAT_S, self._beat, "beat")),
             asyncio.create_task(every(0.25, self._tell_progress, "progress")),
             asyncio.create_task(self._await_marks()),
             *maintain(self.queue),
@@ -153,10 +155,11 @@ class Crew:
 
     # -- background -----------------------------------------------------------------------------------------------
 
-    def _beat_interval(self) -> float:
-        return 1.0 if self._runs else LONGEST_SLEEP_S
-
     async def _beat(self) -> None:
+        """Each second while a job runs, so that a cancel is heard; each five when idle."""
+        if not self._runs and time.monotonic() - self._beaten_at < LONGEST_SLEEP_S:
+            return
+        self._beaten_at = time.monotonic()
         running = [
             {"id": run.job.id, "kind": run.job.kind, "queue": run.job.queue, "started_ms": run.job.started_ms, "slot": run.slot}
             for run in list(self._runs.values())[:200]

@@ -64,7 +64,7 @@ class Runner:
             return self._unknown(job)
         limit_s = job.timeout_s or (task.defaults.timeout_s if task else None) or DEFAULT_TIMEOUT_S
         try:
-            result = await self._within(run, self._call(run, task), limit_s)
+            result = await self._within(run, _contained(self._call(run, task)), limit_s)
         except Stopped:
             return self._stopped(run)
         except Exception as error:
@@ -169,6 +169,14 @@ class Stopped(Exception):
     """The handler ended because it was asked to."""
 
 
+async def _contained(call: Awaitable[Any]) -> Any:
+    """asyncio lets SystemExit and KeyboardInterrupt end the whole process: from a handler they are errors like others."""
+    try:
+        return await call
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"the handler raised {type(error).__name__}") from error
+
+
 def _outcome_of(handler: asyncio.Future[Any], run: Run) -> Any:
     if handler.cancelled():
         if run.stopping:
@@ -177,8 +185,6 @@ def _outcome_of(handler: asyncio.Future[Any], run: Run) -> Any:
     error = handler.exception()
     if isinstance(error, ProcessCrashed) and run.stopping:
         raise Stopped
-    if error is not None and not isinstance(error, Exception):
-        raise RuntimeError(f"the handler raised {type(error).__name__}") from error
     return handler.result()
 
 

@@ -6,9 +6,10 @@ import argparse
 
 from ironforge import config
 from ironforge.cli.output import add_json, print_json, print_table
+from ironforge.safe_text import safe_text
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
     parser = commands.add_parser("queues", help="list, pause and resume queues")
     verbs = parser.add_subparsers(metavar="VERB", required=True, dest="verb")
     add_json(verbs.add_parser("list", help="every queue now"))
@@ -20,7 +21,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    from ironforge.cli.client import Client
+    from ironforge.cli.client import Client, segment
 
     with Client(config.load()) as client:
         match args.verb:
@@ -51,9 +52,9 @@ def run(args: argparse.Namespace) -> int:
                     plain = [(name, value) for name, value in document.items() if name != "attention"]
                     print_table(("", "NOW"), plain, "")
                     for found in document["attention"]:
-                        print(f"! {found['message']}  ({found['hint']})")
+                        print(safe_text(f"! {found['message']}  ({found['hint']})"))
             case _:
-                document = client.post(f"/queues/{args.name}/{args.verb}")
+                document = client.post(f"/queues/{segment(args.name)}/{args.verb}")
                 print_json(document) if args.json else print(
                     f"{args.name} {'paused' if document['paused'] else 'resumed'}"
                 )

@@ -8,7 +8,7 @@ from ironforge import config
 from ironforge.cli.output import add_json, print_json, print_table
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
     parser = commands.add_parser("workers", help="list workers and the kinds they run")
     verbs = parser.add_subparsers(metavar="VERB", required=True, dest="verb")
     add_json(verbs.add_parser("list", help="every worker"))

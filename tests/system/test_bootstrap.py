@@ -14,8 +14,8 @@ from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Plays `python3`, the .venv's python, and `uv`. What it installs goes to `calls`, next to the project; a file
-# `hang` there stops it inside the installation, a file `fail` lets it fail.
+# Plays `python3`, the .venv's python, and `uv`. What it does goes to the file `calls`; while there is a file `hang`
+# an installation goes on, with a file `fail` it fails.
 FAKE = r"""#!/bin/sh
 state=$FAKE_STATE
 case "$*" in
@@ -32,12 +32,14 @@ case "$*" in
         echo "uv venv" >>"$state/calls" ;;
     *"-m pip --version"* | "--version") ;;
     *install*)
-        if [ -e "$state/hang" ]; then echo $$ >"$state/hangs"; exec sleep 60; fi
+        if [ -e "$state/hang" ]; then echo $$ >"$state/hangs"; fi
+        while [ -e "$state/hang" ]; do sleep 0.02; done
+        for last; do :; done
         if [ -e "$state/fail" ]; then echo "no route to the index"; exit 1; fi
         case "$*" in
             *--require-hashes*constraints-test.txt*) echo "pins test" ;;
             *--require-hashes*constraints.txt*) echo "pins run" ;;
-            *--no-deps*-e*) echo "project" ;;
+            *--no-deps*-e*) echo "project $last" ;;
         esac >>"$state/calls" ;;
     -c*) [ -z "$FAKE_OLD" ] || exit 1; echo "$FAKE_BIN/python3" ;;
     -V) echo "Python 3.9.2" ;;
@@ -66,6 +68,10 @@ class Checkout:
             "FAKE_STATE": str(self.state),
             "FAKE_BIN": str(self.bin),
         }
+
+    @property
+    def all_steps(self) -> list[str]:
+        return ["venv", "pins run", f"project {self.root}"]
 
     def command(self, *words: str) -> list[str]:
         return [str(self.root / "forge"), *words]
@@ -128,7 +134,7 @@ def test_the_first_use_installs_pins_then_the_project_and_later_ones_nothing(che
     first = checkout.forge("run", "echo", "two  words")
     assert first.stdout == "two  words\n"
     assert "setting up .venv with pip" in first.stderr
-    assert checkout.calls() == ["venv", "pins run", "project"]
+    assert checkout.calls() == checkout.all_steps
     later = checkout.forge("run", "echo", "again")
     assert (later.stdout, later.stderr) == ("again\n", "")
     assert checkout.calls() == []
@@ -140,7 +146,7 @@ def test_uv_is_used_where_it_is_installed(checkout: Checkout) -> None:
     uv.parent.mkdir(parents=True)
     shutil.copy(checkout.bin / "python3", uv)
     assert "with uv" in checkout.forge("run", "true").stderr
-    assert checkout.calls() == ["uv venv", "pins run", "project"]
+    assert checkout.calls() == ["uv venv", *checkout.all_steps[1:]]
     checkout.root.joinpath("pyproject.toml").write_text("# changed")
     assert "with pip" in checkout.forge("run", "true", FORGE_NO_UV="1").stderr
 
@@ -152,14 +158,14 @@ def test_a_change_of_what_it_was_made_from_is_followed(checkout: Checkout, name:
     with (checkout.root / name).open("a") as file:
         file.write("# changed\n")
     checkout.forge("run", "true")
-    assert checkout.calls() == ["pins run", "project"]
+    assert checkout.calls() == checkout.all_steps[1:]
 
 
 def test_an_environment_for_tests_serves_for_running(checkout: Checkout) -> None:
     checkout.forge("run", "true")
-    assert checkout.calls() == ["venv", "pins run", "project"]
+    assert checkout.calls() == checkout.all_steps
     checkout.forge("test")
-    assert checkout.calls() == ["pins test", "project"]
+    assert checkout.calls() == ["pins test", f"project {checkout.root}"]
     checkout.forge("run", "true")
     assert checkout.calls() == []
 
@@ -173,7 +179,7 @@ def test_a_failed_set_up_says_why_and_is_made_again_from_nothing(checkout: Check
     checkout.clear("fail")
     checkout.calls()
     assert checkout.forge("run", "true").returncode == 0
-    assert checkout.calls() == ["venv", "pins run", "project"]
+    assert checkout.calls() == checkout.all_steps
 
 
 def test_one_that_was_interrupted_is_made_again_from_nothing(checkout: Checkout) -> None:
@@ -185,22 +191,49 @@ def test_one_that_was_interrupted_is_made_again_from_nothing(checkout: Checkout)
     checkout.clear("hang")
     checkout.calls()
     assert checkout.forge("run", "true").returncode == 0
-    assert checkout.calls() == ["venv", "pins run", "project"]
+    assert checkout.calls() == checkout.all_steps
 
 
 def test_two_at_once_set_up_once(checkout: Checkout) -> None:
+    checkout.set("hang")
+    first = checkout.begin("run", "true")
+    checkout.await_hang()
+    second = checkout.begin("run", "true")
+    assert second.stderr and "waiting for it" in second.stderr.readline()
+    checkout.clear("hang")
+    first.communicate()
+    second.communicate()
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert checkout.calls() == checkout.all_steps
+
+
+def test_the_second_takes_over_where_the_first_failed(checkout: Checkout) -> None:
     checkout.set("hang")
     first = checkout.begin("run", "true")
     installer = checkout.await_hang()
     second = checkout.begin("run", "true")
     assert second.stderr and "waiting for it" in second.stderr.readline()
     assert checkout.calls() == ["venv"]
-    checkout.clear("hang")
-    os.kill(installer, signal.SIGTERM)  # the first one's installation fails; the second one takes over
+    os.kill(installer, signal.SIGTERM)
     assert "could not install" in first.communicate()[1]
+    checkout.clear("hang")
     second.communicate()
     assert (first.returncode, second.returncode) == (1, 0)
-    assert checkout.calls() == ["venv", "pins run", "project"]
+    assert checkout.calls() == checkout.all_steps
+
+
+def test_pins_that_are_changed_back_do_not_hide_a_failed_update(checkout: Checkout) -> None:
+    checkout.forge("run", "true")
+    pins = checkout.root / "constraints.txt"
+    before = pins.read_text()
+    pins.write_text(before + "# changed\n")
+    checkout.set("fail")
+    assert checkout.forge("run", "true").returncode == 1
+    checkout.clear("fail")
+    checkout.calls()
+    pins.write_text(before)
+    assert checkout.forge("run", "true").returncode == 0
+    assert checkout.calls() == checkout.all_steps
 
 
 def test_the_installer_of_a_killed_forge_is_waited_for(checkout: Checkout) -> None:
@@ -209,10 +242,10 @@ def test_the_installer_of_a_killed_forge_is_waited_for(checkout: Checkout) -> No
     installer = checkout.await_hang()
     first.kill()
     first.communicate()
-    checkout.clear("hang")
     second = checkout.begin("run", "true")
     assert second.stderr and "waiting for it" in second.stderr.readline()
     os.kill(installer, signal.SIGKILL)
+    checkout.clear("hang")
     second.communicate()
     assert second.returncode == 0
 
@@ -231,7 +264,7 @@ def test_without_flock_a_lock_folder_does_and_a_dead_owner_loses_it(checkout: Ch
     (lock / "pid").write_text(str(gone.pid))
     assert flock is not None
     assert checkout.forge("run", "true").returncode == 0
-    assert checkout.calls() == ["venv", "pins run", "project"]
+    assert checkout.calls() == checkout.all_steps
     assert not lock.exists()
 
 
@@ -240,7 +273,7 @@ def test_a_moved_clone_is_set_up_again(checkout: Checkout) -> None:
     checkout.calls()
     checkout.root = checkout.root.rename(checkout.root.with_name("moved"))
     assert checkout.forge("run", "true").returncode == 0
-    assert checkout.calls() == ["venv", "pins run", "project"]
+    assert checkout.calls() == checkout.all_steps
 
 
 def test_an_old_python_gets_a_sentence_and_leaves_nothing(checkout: Checkout) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from ironforge.job import JobStatus
 from ironforge.queue.connection import store_errors
 from ironforge.queue.keys import INDEXES
 from ironforge.queue.listing import Listing
 
-_STEP = 500
+_STEP = 500  # keys or members a step asks for
+_TOGETHER = 100  # jobs inspected in one round trip, each by a script call of its own
 _STATUSES = frozenset(status.value for status in JobStatus)
 
 
@@ -25,156 +27,194 @@ class Finding:
 
 @dataclass(slots=True)
 class Audit:
-    """What was looked at, and what is wrong."""
+    """What was looked at, and what is wrong. `whole` is False when it stopped at the most findings it may have."""
 
     jobs: int = 0
     entries: int = 0
     findings: list[Finding] = field(default_factory=list[Finding])
+    whole: bool = True
 
 
-async def audit(queue: Listing, most_findings: int = 1000) -> Audit:
+class _Place(NamedTuple):
+    """A job id, and where it was met: in an index of a queue, a worker's claims, an error group, or as a hash."""
+
+    id: str
+    queue: str = ""
+    part: str = ""
+    wid: str = ""
+    group: str = ""
+
+
+async def audit(
+    queue: Listing, most_findings: int = 1000, tell: Callable[[Audit], None] | None = None
+) -> Audit:
     """Looks at every job, every index entry, every claim and every dead group.
 
-    What looks wrong is looked at again inside one script, where nothing can move meanwhile.
+    A job is judged by what one script call said of it, within which nothing can move.
+
+    Args:
+        most_findings: it stops there.
+        tell: called after each step, with what was looked at so far.
     """
     found = Audit()
-    async for job_id in _job_ids(queue):
-        found.jobs += 1
-        found.findings += await _judge(queue, job_id, "")
-        if len(found.findings) >= most_findings:
-            return found
-    for name in await queue.queue_names():
-        for part in INDEXES:
-            async for job_id in _members(queue, queue.keys.index(name, part)):
-                found.entries += 1
-                found.findings += await _judge_entry(queue, job_id, name, part)
-    found.findings += await _judge_workers(queue)
-    found.findings += await _judge_groups(queue)
-    found.findings = list(dict.fromkeys(found.findings))[:most_findings]
+    seen: set[Finding] = set()
+    async for batch in _batches(_places(queue)):
+        pipeline = queue.pipeline()
+        for place in batch:
+            pipeline.add(queue.script("inspect_job"), place.id, place.queue, place.wid, place.group)
+        with store_errors():
+            replies = await pipeline.run()
+        for place, reply in zip(batch, replies, strict=True):
+            found.jobs += place == _Place(place.id)
+            found.entries += bool(place.part)
+            seen.update(_judge_place(place, [word.decode("utf-8", "replace") for word in reply]))
+        if tell:
+            tell(found)
+        if len(seen) >= most_findings:
+            found.whole = False
+            break
+    else:
+        seen.update(await _judge_groups(queue))
+    found.findings = sorted(seen, key=lambda one: (one.rule, one.subject))[:most_findings]
     return found
 
 
 def judge(reply: list[str], job_id: str) -> list[Finding]:
     """What a reply of inspect_job.lua says against a job that exists."""
-    status, queue, facts = reply[0], reply[1], set(reply[2:])
-    places = sorted(fact[3:] for fact in facts if fact.startswith("in:"))
-    found: list[Finding] = []
+    return [Finding(job_id, rule, detail) for rule, detail in _wrongs(reply[0], reply[1], set(reply[2:]))]
 
-    def wrong(rule: str, detail: str) -> None:
-        found.append(Finding(job_id, rule, detail))
 
+def _wrongs(status: str, queue: str, facts: set[str]) -> Iterator[tuple[str, str]]:
+    if "damaged" in facts:
+        yield "damaged", "is no job: its key is no hash, or one without a status"
+        return
     if status not in _STATUSES:
-        wrong("status", f"its hash says status {status!r}")
-        return found
-    parts = ("queued", "suspects") if status == "queued" else (status,)
-    allowed = {f"{queue}:{part}" for part in parts}
-    if not places:
-        wrong("not_indexed", f"is {status} but in no list of queue {queue}")
-    elif len(places) > 1:
-        wrong("several_places", f"is {status} and in {', '.join(places)}")
-    elif places[0] not in allowed:
-        wrong("wrong_place", f"is {status} but in {places[0]}")
-    elif places[0].endswith(":suspects") and "crashed" not in facts:
-        wrong("suspect", "is among the suspects without two crashes")
+        yield "status", f"its hash says status {status!r}"
+        return
+    yield from _wrong_places(status, queue, facts)
+    if "known" not in facts:
+        yield "unknown_queue", f"is in queue {queue}, which is not among the queues"
     if status == "running" and not {"claimed", "registered"} <= facts:
-        wrong("unclaimed", "runs, but no registered worker holds it")
+        yield "unclaimed", "runs, but no registered worker holds it"
     if status != "running" and "claimed" in facts:
-        wrong("claimed", f"is {status}, but a worker's claims hold it")
+        yield "claimed", f"is {status}, but a worker's claims hold it"
     if status == "dead" and "grouped" not in facts:
-        wrong("group", "is dead, but its error group does not hold it")
-    if status != "dead" and "grouped" in facts:
-        wrong("group", f"is {status}, but an error group holds it")
-    return found
+        yield "group", "is dead, but its error group does not hold it"
+    if status == "dead" and "grouped" in facts and "listed" not in facts:
+        yield "group", "is dead, but its error group is not among the groups"
+    if status != "dead" and facts & {"grouped", "member"}:
+        yield "group", f"is {status}, but an error group holds it"
 
 
-async def _inspect(queue: Listing, job_id: str, name: str) -> list[str]:
-    reply: list[bytes] = await queue.call("inspect_job", job_id, name)
-    return [part.decode("utf-8", "replace") for part in reply]
+def _wrong_places(status: str, queue: str, facts: set[str]) -> Iterator[tuple[str, str]]:
+    places = sorted(fact[3:] for fact in facts if fact.startswith("in:"))
+    wanted = "suspects" if status == "queued" and "crashed" in facts else status
+    if not places:
+        yield "not_indexed", f"is {status} but in no list of queue {queue}"
+    elif len(places) > 1:
+        yield "several_places", f"is {status} and in {', '.join(places)}"
+    elif places[0] == f"{queue}:{wanted}":
+        return
+    elif places[0] == f"{queue}:suspects" and status == "queued":
+        yield "suspect", "is among the suspects without two crashes"
+    elif places[0] == f"{queue}:queued" and status == "queued":
+        yield "suspect", "saw two crashes and is not among the suspects"
+    else:
+        yield "wrong_place", f"is {status} but in {places[0]}"
 
 
-async def _judge(queue: Listing, job_id: str, name: str) -> list[Finding]:
-    reply = await _inspect(queue, job_id, name)
-    return judge(reply, job_id) if reply[0] or reply[1] else []  # gone meanwhile is no finding
-
-
-async def _judge_entry(queue: Listing, job_id: str, name: str, part: str) -> list[Finding]:
-    """An index entry: is there a job, and does it say the same?"""
-    reply = await _inspect(queue, job_id, name)
-    if f"in:{name}:{part}" not in reply:
-        return []  # it moved on
-    if not reply[0] and not reply[1]:
-        return [Finding(job_id, "ghost", f"is listed in {name}:{part}, but there is no such job")]
-    return judge(reply, job_id)
-
-
-async def _judge_workers(queue: Listing) -> list[Finding]:
-    found: list[Finding] = []
-    async for wid in _members(queue, queue.keys.workers):
-        with store_errors():
-            held = await queue.client.execute_command("SMEMBERS", queue.keys.claims(wid))
-        for job_id in (raw.decode("utf-8", "replace") for raw in held):
-            reply = await _inspect(queue, job_id, "")
-            with store_errors():
-                still = await queue.client.execute_command("SISMEMBER", queue.keys.claims(wid), job_id)
-            if still and f"worker:{wid}" not in reply:
-                found.append(Finding(job_id, "claim", f"worker {wid} claims it, but it does not run there"))
+def _judge_place(place: _Place, reply: list[str]) -> list[Finding]:
+    facts = set(reply[2:])
+    exists = bool(reply[0] or reply[1]) or "damaged" in facts
+    found = judge(reply, place.id) if exists else []  # one that is gone meanwhile is no finding
+    if place.part and not exists and f"in:{place.queue}:{place.part}" in facts:
+        where = f"is listed in {place.queue}:{place.part}"
+        found.append(Finding(place.id, "ghost", f"{where}, but there is no such job"))
+    if place.group and not exists and "member" in facts:
+        found.append(Finding(place.id, "ghost", f"is in error group {place.group}, but there is no such job"))
+    if place.group and exists and "member" in facts and f"group:{place.group}" not in facts:
+        found.append(Finding(place.id, "group", f"is in error group {place.group}, which is not its own"))
+    if "held" in facts and f"worker:{place.wid}" not in facts:
+        found.append(Finding(place.id, "claim", f"worker {place.wid} claims it, but it does not run there"))
+    if "held" in facts and "holder" not in facts:
+        found.append(Finding(place.id, "claim", f"worker {place.wid} claims it, and is not registered"))
     return found
 
 
 async def _judge_groups(queue: Listing) -> list[Finding]:
-    """Each group's count, and each of its members."""
+    """Each group's count is how many it holds."""
     found: list[Finding] = []
     async for fingerprint in _members(queue, queue.keys.dead_groups):
         with store_errors():
-            count, size = (
-                await queue.client.pipeline(transaction=True)
-                .execute_command("ZSCORE", queue.keys.dead_groups, fingerprint)
-                .execute_command("ZCARD", queue.keys.dead_group(fingerprint))
-                .execute()
-            )
+            pipe = queue.client.pipeline(transaction=True)
+            pipe.execute_command("ZSCORE", queue.keys.dead_groups, fingerprint)
+            pipe.execute_command("ZCARD", queue.keys.dead_group(fingerprint))
+            replies: list[Any] = await pipe.execute()
+        count, size = replies
         if count is not None and int(float(count)) != size:
-            found.append(
-                Finding(
-                    fingerprint, "group_count", f"the group counts {int(float(count))} jobs and holds {size}"
-                )
-            )
-        async for job_id in _members(queue, queue.keys.dead_group(fingerprint)):
-            reply = await _inspect(queue, job_id, "")
-            if not reply[0]:
-                with store_errors():
-                    held = await queue.client.execute_command(
-                        "ZSCORE", queue.keys.dead_group(fingerprint), job_id
-                    )
-                if held is not None:
-                    found.append(
-                        Finding(job_id, "ghost", f"is in error group {fingerprint}, but there is no such job")
-                    )
+            words = f"the group counts {int(float(count))} jobs and holds {size}"
+            found.append(Finding(fingerprint, "group_count", words))
     return found
 
 
-async def _job_ids(queue: Listing) -> AsyncIterator[str]:
-    prefix = queue.keys.job("")
+async def _places(queue: Listing) -> AsyncIterator[_Place]:
+    """Every place where a job id is written."""
+    async for job_id in _keys(queue, "job:", ""):
+        yield _Place(job_id)
+    names = set(await queue.queue_names())
+    names |= {key.rpartition(":")[0] async for key in _keys(queue, "q:", "")}
+    for name in sorted(names):
+        for part in INDEXES:
+            async for job_id in _members(queue, queue.keys.index(name, part)):
+                yield _Place(job_id, queue=name, part=part)
+    async for wid in _keys(queue, "worker:", ":claims"):
+        for job_id in await _ask(queue, "SMEMBERS", queue.keys.claims(wid)):
+            yield _Place(_text(job_id), wid=wid)
+    async for fingerprint in _keys(queue, "dead:group:", ""):
+        async for job_id in _members(queue, queue.keys.dead_group(fingerprint)):
+            yield _Place(job_id, group=fingerprint)
+
+
+async def _batches(places: AsyncIterator[_Place]) -> AsyncIterator[list[_Place]]:
+    batch: list[_Place] = []
+    async for place in places:
+        batch.append(place)
+        if len(batch) == _TOGETHER:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+async def _keys(queue: Listing, before: str, after: str) -> AsyncIterator[str]:
+    """What stands between the two parts, in the names of keys."""
+    prefix = queue.keys.prefix + before
     cursor = 0
     while True:
-        with store_errors():
-            cursor, keys = await queue.client.execute_command(
-                "SCAN", cursor, "MATCH", prefix + "*", "COUNT", _STEP
-            )
-        for key in keys:
-            yield key.decode("utf-8", "replace").removeprefix(prefix)
-        if int(cursor) == 0:
+        reply = await _ask(queue, "SCAN", cursor, "MATCH", f"{prefix}*{after}", "COUNT", _STEP)
+        cursor = int(reply[0])
+        for key in reply[1]:
+            yield _text(key).removeprefix(prefix).removesuffix(after)
+        if cursor == 0:
             return
-        cursor = int(cursor)
 
 
 async def _members(queue: Listing, key: str) -> AsyncIterator[str]:
     cursor = 0
     while True:
-        with store_errors():
-            reply = await queue.client.execute_command("ZSCAN", key, cursor, "COUNT", _STEP)
-        cursor, found = int(reply[0]), reply[1]
-        pairs = found.items() if isinstance(found, dict) else found
-        for pair in pairs:
-            yield pair[0].decode("utf-8", "replace")
+        reply = await _ask(queue, "ZSCAN", key, cursor, "COUNT", _STEP)
+        cursor = int(reply[0])
+        for member, _ in reply[1]:
+            yield _text(member)
         if cursor == 0:
             return
+
+
+async def _ask(queue: Listing, *command: str | int) -> Any:
+    client: Any = queue.client
+    with store_errors():
+        return await client.execute_command(*command)
+
+
+def _text(raw: Any) -> str:
+    return raw.decode("utf-8", "replace")

@@ -87,6 +87,54 @@ async def _false_suspect(queue: RedisQueue, ids: dict[str, str]) -> None:
     await queue.client.zadd(queue.keys.index("default", "suspects"), {ids["queued"]: 1})
 
 
+async def _no_suspect(queue: RedisQueue, ids: dict[str, str]) -> None:
+    await queue.client.hset(queue.keys.job(ids["queued"]), "crashes", 2)
+
+
+async def _no_hash(queue: RedisQueue, ids: dict[str, str]) -> None:
+    await queue.client.set(queue.keys.job("text"), "no hash")
+
+
+async def _no_status(queue: RedisQueue, ids: dict[str, str]) -> None:
+    await queue.client.hset(queue.keys.job("hollow"), "kind", "x")
+
+
+async def _invented_status(queue: RedisQueue, ids: dict[str, str]) -> None:
+    await queue.client.hset(queue.keys.job(ids["queued"]), "status", "resting")
+
+
+async def _unknown_queue(queue: RedisQueue, ids: dict[str, str]) -> None:
+    await queue.client.srem(queue.keys.queues, "default")
+
+
+async def _ghost_in_unknown_queue(queue: RedisQueue, ids: dict[str, str]) -> None:
+    await queue.client.zadd(queue.keys.index("nowhere", "queued"), {"ghost": 1})
+
+
+async def _elsewhere(queue: RedisQueue, ids: dict[str, str]) -> None:
+    await queue.client.zadd(queue.keys.index("mail", "queued"), {ids["queued"]: 1})
+
+
+async def _ghost_claim(queue: RedisQueue, ids: dict[str, str]) -> None:
+    await queue.client.sadd(queue.keys.claims("gone"), "ghost")
+
+
+async def _ghost_in_group(queue: RedisQueue, ids: dict[str, str]) -> None:
+    await queue.client.zadd(queue.keys.dead_group("f1"), {"ghost": 1})
+
+
+async def _left_in_group(queue: RedisQueue, ids: dict[str, str]) -> None:
+    await queue.client.zadd(queue.keys.dead_group("f1"), {ids["queued"]: 1})
+
+
+async def _other_group(queue: RedisQueue, ids: dict[str, str]) -> None:
+    await queue.client.zadd(queue.keys.dead_group("f2"), {ids["dead"]: 1})
+
+
+async def _unlisted_group(queue: RedisQueue, ids: dict[str, str]) -> None:
+    await queue.client.zrem(queue.keys.dead_groups, "f1")
+
+
 @pytest.mark.parametrize(
     ("damage", "rule", "subject"),
     [
@@ -101,6 +149,18 @@ async def _false_suspect(queue: RedisQueue, ids: dict[str, str]) -> None:
         (_not_grouped, "group", "dead"),
         (_group_count, "group_count", "f1"),
         (_false_suspect, "suspect", "queued"),
+        (_no_suspect, "suspect", "queued"),
+        (_no_hash, "damaged", "text"),
+        (_no_status, "damaged", "hollow"),
+        (_invented_status, "status", "queued"),
+        (_unknown_queue, "unknown_queue", "queued"),
+        (_ghost_in_unknown_queue, "ghost", "ghost"),
+        (_elsewhere, "several_places", "queued"),
+        (_ghost_claim, "claim", "ghost"),
+        (_ghost_in_group, "ghost", "ghost"),
+        (_left_in_group, "group", "queued"),
+        (_other_group, "group", "dead"),
+        (_unlisted_group, "group", "dead"),
     ],
 )
 async def test_a_planted_mistake_is_named(
@@ -110,6 +170,12 @@ async def test_a_planted_mistake_is_named(
     await damage(queue, ids)
     found = await audit(queue)
     assert (rule, ids.get(subject, subject)) in {(one.rule, one.subject) for one in found.findings}
+
+
+async def test_it_stops_at_the_most_findings_it_may_have(queue: RedisQueue) -> None:
+    await queue.client.zadd(queue.keys.index("default", "dead"), {f"ghost{at}": at for at in range(300)})
+    found = await audit(queue, most_findings=10)
+    assert (len(found.findings), found.whole) == (10, False)
 
 
 async def test_a_live_namespace_is_no_false_alarm(queue: RedisQueue, lane: Lane) -> None:

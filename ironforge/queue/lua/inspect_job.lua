@@ -1,34 +1,51 @@
 -- inspect_job.lua: where one job is, read at one moment, so that a live system is no false alarm; changes nothing.
 --
 -- KEYS[1] prefix
--- ARGV[1] job id, ARGV[2] a queue to look in too (where the id was found), '' for none
+-- ARGV[1] job id; where the id was found, each '' for nowhere: ARGV[2] a queue whose indexes to look in too,
+-- ARGV[3] a worker whose claims to look in, ARGV[4] an error group to look in
 --
--- Returns {status or '', queue or '', index, …, flag, …}: the indexes that hold it are named `in:<queue>:<part>`;
--- flags are `claimed` (its worker's claims hold it), `registered` (its worker has a lease entry), `grouped` (its dead
--- group holds it), `crashed` (two crashes or more), `worker:<id>` and `group:<fingerprint>`.
+-- Returns {status or '', queue or '', fact, …}. Facts: `in:<queue>:<part>` for each index that holds it; `damaged` (its
+-- key is no hash, or a hash without a status); `known` (its queue is among the queues); `worker:<id>`, whose claims
+-- hold it (`claimed`) and who has a lease (`registered`); `group:<fingerprint>`, which holds it (`grouped`) and is among
+-- the groups (`listed`); `crashed` (two crashes or more); `held` by ARGV[3], who has a lease (`holder`); `member` of ARGV[4].
 
 local PARTS = { 'queued', 'suspects', 'scheduled', 'retrying', 'running', 'completed', 'dead', 'cancelled' }
 
-local id = ARGV[1]
-local job = redis.call('HMGET', job_key(id), 'status', 'queue', 'worker', 'fingerprint', 'crashes')
+local id, found_in, holder, group = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local job = redis.pcall('HMGET', job_key(id), 'status', 'queue', 'worker', 'fingerprint', 'crashes')
+if job.err then job = {} end
 local reply = { job[1] or '', job[2] or '' }
+
+local function fact(holds, words)
+  if holds and holds ~= 0 then reply[#reply + 1] = words end
+end
 
 local function look_in(queue)
   for _, part in ipairs(PARTS) do
-    if redis.call('ZSCORE', queue_key(queue, part), id) then reply[#reply + 1] = 'in:' .. queue .. ':' .. part end
+    fact(redis.call('ZSCORE', queue_key(queue, part), id), 'in:' .. queue .. ':' .. part)
   end
 end
 
-if job[2] then look_in(job[2]) end
-if ARGV[2] ~= '' and ARGV[2] ~= job[2] then look_in(ARGV[2]) end
+if job[2] then
+  look_in(job[2])
+  fact(redis.call('SISMEMBER', P .. 'queues', job[2]), 'known')
+end
+if found_in ~= '' and found_in ~= job[2] then look_in(found_in) end
+if not job[1] then fact(redis.call('EXISTS', job_key(id)), 'damaged') end
 if job[3] then
-  reply[#reply + 1] = 'worker:' .. job[3]
-  if redis.call('SISMEMBER', worker_key(job[3], 'claims'), id) == 1 then reply[#reply + 1] = 'claimed' end
-  if redis.call('ZSCORE', P .. 'workers', job[3]) then reply[#reply + 1] = 'registered' end
+  fact(true, 'worker:' .. job[3])
+  fact(redis.call('SISMEMBER', worker_key(job[3], 'claims'), id), 'claimed')
+  fact(redis.call('ZSCORE', P .. 'workers', job[3]), 'registered')
 end
 if job[4] then
-  reply[#reply + 1] = 'group:' .. job[4]
-  if redis.call('ZSCORE', P .. 'dead:group:' .. job[4], id) then reply[#reply + 1] = 'grouped' end
+  fact(true, 'group:' .. job[4])
+  fact(redis.call('ZSCORE', P .. 'dead:group:' .. job[4], id), 'grouped')
+  fact(redis.call('ZSCORE', P .. 'dead:groups', job[4]), 'listed')
 end
-if (tonumber(job[5]) or 0) >= 2 then reply[#reply + 1] = 'crashed' end
+fact((tonumber(job[5]) or 0) >= 2, 'crashed')
+if holder ~= '' then
+  fact(redis.call('SISMEMBER', worker_key(holder, 'claims'), id), 'held')
+  fact(redis.call('ZSCORE', P .. 'workers', holder), 'holder')
+end
+if group ~= '' then fact(redis.call('ZSCORE', P .. 'dead:group:' .. group, id), 'member') end
 return reply

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from ironforge.job import NewJob
-from ironforge.queue.backend import RedisQueue
 from tests.system.processes import await_port, await_text, environment, free_port, ironforge, running
 
 NAMESPACE = "clitests"
@@ -163,20 +161,6 @@ def test_no_server_and_no_redis_are_code_3(env: dict[str, str]) -> None:
 )
 def test_every_command_has_help(env: dict[str, str], command: str) -> None:
     assert command in _run(env, command, "--help").stdout
-
-
-async def test_doctor_names_what_is_wrong(redis_url: str, namespace: str, queue: RedisQueue) -> None:
-    env = environment(redis_url, namespace)
-    job = await queue.enqueue(NewJob("greet"))
-    fine = _run(
-        env, "doctor", "--json", code=1
-    )  # this test's Redis keeps nothing on disk, which doctor says too
-    checks = {check["name"]: check["well"] for check in json.loads(fine.stdout)["checks"]}
-    assert checks["books"] and checks["scripts"] and not checks["durability"]
-    await queue.client.delete(queue.keys.job(job.id))
-    await queue.client.zadd(queue.keys.index("default", "dead"), {"ghost-id": 1})
-    shown = _run(env, "doctor", code=1).stdout
-    assert job.id in shown and "ghost-id" in shown and "there is no such job" in shown
 
 
 def test_bench_measures_and_leaves_nothing_behind(redis_url: str) -> None:

@@ -32,6 +32,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="S",
         help="running jobs may finish for S seconds (default 25)",
     )
+    parser.add_argument(
+        "--metrics-addr", metavar="HOST:PORT", help="answer Prometheus about this host's worker processes"
+    )
     parser.add_argument("--allow-unsafe-redis", action="store_true", help="run on a Redis that may lose jobs")
 
 
@@ -57,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
         log=settings.log,
         log_format=settings.log_format or ("console" if sys.stderr.isatty() else "json"),
         allow_unsafe=args.allow_unsafe_redis,
+        metrics_addr=args.metrics_addr,
     )
     return asyncio_run(Supervisor(options).run())
 

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -51,6 +52,7 @@ class WorkerOptions:
     log: str = "info"
     log_format: str = "json"
     allow_unsafe: bool = False
+    metrics_addr: str | None = None
 
 
 @dataclass(slots=True)
@@ -87,6 +89,7 @@ class Supervisor:
         self._options = options
         self._children: dict[str, Child] = {}
         self._signals = 0
+        self._crashes = 0
         self._stopping = asyncio.Event()
         self._forge: Forge | None = None
         self._connecting = asyncio.Lock()
@@ -98,6 +101,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
+        stop_metrics = self._serve_metrics()
         background = [
             asyncio.create_task(every(self._renew_interval, self._renew, "renew")),
             asyncio.create_task(every(1.0, self._look_at_memory, "memory")),
@@ -116,6 +120,7 @@ class Supervisor:
             if self._forge:
                 await self._forge.aclose()
             self._waiters.shutdown(wait=False)
+            stop_metrics()
         return 0
 
     # -- one place for a child ------------------------------------------------------------------------------------
@@ -188,6 +193,7 @@ class Supervisor:
         evidence = {"ended": _end(code), "pid": child.pid, "rss_bytes": child.rss_bytes or None, "host": socket.gethostname()}  # fmt: skip
         handed = await self._insist(partial(self._forge.queue.hand_back, child.wid, cause, evidence))
         if not meant:
+            self._crashes += 1
             self._last_crash = {**evidence, "worker": child.wid, "at": round(time.time() * 1000)}
             log.error("a worker process died (%s); %d jobs were handed back", _end(code), max(0, handed or 0), extra={"worker": child.wid})  # fmt: skip
 
@@ -231,6 +237,22 @@ class Supervisor:
         for child in self._children.values():
             child.ended_by_us = True
             child.signal(signal.SIGKILL)
+
+    def _serve_metrics(self) -> Callable[[], None]:
+        if self._options.metrics_addr is None:
+            return lambda: None
+        from ironforge.worker.endpoint import serve_metrics
+
+        def read() -> dict[str, float]:
+            children = list(self._children.values())
+            return {
+                "children": sum(child.registered for child in children),
+                "children_wanted": self._options.processes,
+                "crashes": self._crashes,
+                "rss_bytes": sum(child.rss_bytes for child in children),
+            }
+
+        return serve_metrics(self._options.metrics_addr, read)
 
     # -- small things -----------------------------------------------------------------------------------------------
 

@@ -115,6 +115,8 @@ async def test_only_the_last_ten_attempts_are_kept(queue: RedisQueue, lane: Lane
         assert await lane.settle(job, "retry", error_json=ERROR, delay_ms=0, fingerprint="f") == "ok"
     stored = await queue.get(job.id)
     assert [attempt.number for attempt in stored.attempts] == list(range(4, 14))
+    fields = await queue.client.hkeys(queue.keys.job(stored.id))
+    assert sum(field.startswith(b"attempt:") for field in fields) == 10
     assert stored.retry_count == 13
 
 

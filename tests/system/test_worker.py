@@ -20,6 +20,7 @@ from tests.system.processes import (
     await_text,
     children_of,
     environment,
+    free_port,
     ironforge,
     is_alive,
     running,
@@ -329,3 +330,18 @@ async def test_unknown_kinds_go_back_uncharged(queue: RedisQueue, bench: Bench) 
     await eventually(released, 10)
     found = await queue.get(job.id)
     assert (found.retry_count, found.attempts[0].outcome) == (0, "released")
+
+
+async def test_a_worker_answers_prometheus_about_its_processes(queue: RedisQueue, bench: Bench) -> None:
+    import urllib.request
+
+    port = free_port()
+    supervisor = bench.worker("--processes", "2", "--metrics-addr", f"127.0.0.1:{port}")
+
+    def metrics() -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            return answer.read().decode()
+
+    wait_until(lambda: "ironforge_worker_children 2.0" in metrics(), 15, "both processes are told")
+    os.kill(children_of(supervisor.pid)[0], signal.SIGKILL)
+    wait_until(lambda: "ironforge_worker_crashes_total 1.0" in metrics(), 15, "the crash is told")

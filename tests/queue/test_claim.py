@@ -115,10 +115,14 @@ async def test_a_suspect_is_taken_by_an_empty_worker_and_runs_alone(queue: Redis
     later = await queue.enqueue(NewJob("greet"))
     assert await busy.claim(5) == [], "it drains first"
     assert await busy.settle(running, "completed") == "ok"
-    assert [job.id for job in await busy.claim(5)] == [suspect], "alone, though another job is ready"
+    (alone,) = await busy.claim(5)
+    assert alone.id == suspect, "alone, though another job is ready"
     assert await busy.claim(5) == []
     other = await Lane(queue, "other").register()
     assert [job.id for job in await other.claim(5)] == [later.id], "neighbours go on"
+    assert await busy.settle(alone, "completed") == "ok"
+    last = await queue.enqueue(NewJob("greet"))
+    assert [job.id for job in await busy.claim(5)] == [last.id], "it was alone for that job only"
 
 
 async def test_one_worker_at_a_time_drains_for_a_suspect(queue: RedisQueue) -> None:

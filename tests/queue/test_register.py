@@ -21,8 +21,10 @@ async def test_what_a_worker_says_can_be_read(queue: RedisQueue, lane: Lane) -> 
 
 
 async def test_an_id_is_never_used_twice(queue: RedisQueue, lane: Lane) -> None:
-    assert not await queue.register("w1", WorkerInfo("other", 1, 1, "0", ["default"], 1))
-    assert (await queue.workers())[0].host == "host"
+    assert not await queue.register("w1", WorkerInfo("other", 1, 1, "0", ["default"], 1), 60_000)
+    (worker,) = await queue.workers()
+    assert worker.host == "host"
+    assert worker.lease_s < 16, "nor is its lease touched"
 
 
 async def test_a_lease_that_ran_out_shows_as_lost_until_it_is_renewed(queue: RedisQueue, lane: Lane) -> None:

@@ -54,3 +54,11 @@ async def test_bounded(queue: RedisQueue, lane: Lane) -> None:
         await _completed(queue, lane)
     await move_clock(queue, DAY_MS + 1)
     assert await queue.trim(limit=3) == 3
+
+
+async def test_a_stray_entry_goes_and_its_job_stays(queue: RedisQueue) -> None:
+    job = await queue.enqueue(NewJob("greet"))
+    await queue.client.zadd(queue.keys.index("default", "completed"), {job.id: 1})
+    assert await queue.trim() == 1
+    assert (await queue.get(job.id)).id == job.id
+    assert "q:default:completed" not in await structure(queue)

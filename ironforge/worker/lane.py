@@ -90,6 +90,8 @@ class Lane:
 
     async def _turn(self, slots: int) -> None:
         ended, self._ended = self._ended, []
+        if slots:
+            self.idle = self._claim_wanted = False  # a wake that comes while this is under way makes it True again
         turn = Turn(self._worker.wid, self.number, secrets.token_hex(6), slots, self._worker.queues, ended)
         reply = await self._sent(turn)
         for settlement, word in zip(ended, reply.settled, strict=True):
@@ -104,8 +106,8 @@ class Lane:
         for job in reply.jobs:
             self._begin(job)
         if slots:
-            self.idle = len(reply.jobs) < slots
-            self._claim_wanted = not self.idle
+            self._claim_wanted = self._claim_wanted or len(reply.jobs) == slots
+            self.idle = not self._claim_wanted
             self.next_due_ms = reply.next_due_ms
             if self.idle:
                 self._worker.want_wake()

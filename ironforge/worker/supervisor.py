@@ -110,7 +110,7 @@ class Supervisor:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._options.processes):
                     group.create_task(self._tend())
-        except* Exception as errors:
+        except ExceptionGroup as errors:  # not except*: before Python 3.11.4 that wraps what is raised in it
             raise errors.exceptions[0] from None
         finally:
             for task in background:

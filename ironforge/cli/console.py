@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         attach if only_attach else bundle.prepare,
         token=settings.token,
         read_only=args.read_only,
-        theme=args.theme,
+        theme_name=args.theme,
     )
     try:
         app.run()

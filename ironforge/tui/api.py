@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-from typing import Any
+from typing import Any, cast
+from urllib.parse import quote
 
 import httpx
 
+from ironforge.tui.doc import Doc, read_json
+
 
 class ApiError(Exception):
-    """What the server answered instead, in words; `status` 0 when it did not answer."""
+    """What the server answered instead, in words; `status` 0 when it did not answer: it may have happened all the same."""
 
     def __init__(self, words: str, status: int = 0) -> None:
         super().__init__(words)
@@ -18,55 +20,63 @@ class ApiError(Exception):
 
 
 class Api:
+    """`requests` counts what was asked."""
+
     def __init__(self, url: str, token: str | None = None) -> None:
         headers = {"Accept": "application/json"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
         self.client = httpx.AsyncClient(
-            base_url=url, headers=headers, timeout=httpx.Timeout(6.0, connect=3.0)
+            base_url=url, headers=headers, timeout=httpx.Timeout(6.0, connect=3.0), trust_env=False
         )
+        self.requests = 0
 
     async def close(self) -> None:
         await self.client.aclose()
 
     async def jobs(self, cursor: str | None = None, limit: int = 200, **wanted: str | None) -> dict[str, Any]:
-        """A page of jobs; `wanted` are the filters of GET /jobs."""
+        """A page of jobs; `wanted` are the filters of GET /jobs. `jobs` is a list whatever was answered."""
         query = {name: value for name, value in wanted.items() if value}
         if cursor:
             query["cursor"] = cursor
-        return await self._ask("GET", "/jobs", params={**query, "limit": str(limit)})
+        page = await self._ask("GET", "/jobs", params={**query, "limit": str(limit)})
+        return {**page, "jobs": [job.raw for job in Doc(page).docs("jobs")]}
 
     async def job(self, job_id: str) -> dict[str, Any]:
-        return await self._ask("GET", f"/jobs/{job_id}")
+        return await self._ask("GET", f"/jobs/{quote(job_id, safe='')}")
 
-    async def groups(self) -> list[dict[str, Any]]:
-        return (await self._ask("GET", "/dlq/groups", params={"limit": "200"}))["groups"]
+    async def groups(self, limit: int = 200) -> list[object]:
+        page = await self._ask("GET", "/dlq/groups", params={"limit": str(limit)})
+        return [group.raw for group in Doc(page).docs("groups")]
 
-    async def workers(self) -> list[dict[str, Any]]:
-        return (await self._ask("GET", "/workers"))["workers"]
+    async def workers(self) -> list[object]:
+        return [worker.raw for worker in Doc(await self._ask("GET", "/workers")).docs("workers")]
 
     async def tasks(self) -> list[dict[str, Any]]:
-        return (await self._ask("GET", "/tasks"))["tasks"]
+        return [dict(task.raw) for task in Doc(await self._ask("GET", "/tasks")).docs("tasks")]
 
-    async def snapshot(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    async def snapshot(self) -> tuple[object, object]:
         """Totals and queues by plain requests, for when no stream gets through."""
-        stats = await self._ask("GET", "/queues/stats")
-        return stats, (await self._ask("GET", "/queues"))["queues"]
+        soon = httpx.Timeout(2.0)
+        stats = await self._ask("GET", "/queues/stats", timeout=soon)
+        return stats, (await self._ask("GET", "/queues", timeout=soon)).get("queues")
 
     async def retry(self, job_id: str, key: str) -> dict[str, Any]:
-        return await self._change("POST", f"/jobs/{job_id}/retry", key, {})
+        return await self._change("POST", f"/jobs/{quote(job_id, safe='')}/retry", key, {})
 
     async def run_now(self, job_id: str, key: str) -> dict[str, Any]:
-        return await self._change("POST", f"/jobs/{job_id}/run", key)
+        return await self._change("POST", f"/jobs/{quote(job_id, safe='')}/run", key)
 
     async def cancel(self, job_id: str, key: str) -> dict[str, Any]:
-        return await self._change("POST", f"/jobs/{job_id}/cancel", key)
+        return await self._change("POST", f"/jobs/{quote(job_id, safe='')}/cancel", key)
 
     async def delete(self, job_id: str, key: str) -> dict[str, Any]:
-        return await self._change("DELETE", f"/jobs/{job_id}", key)
+        return await self._change("DELETE", f"/jobs/{quote(job_id, safe='')}", key)
 
     async def pause(self, queue: str, key: str, *, resume: bool) -> dict[str, Any]:
-        return await self._change("POST", f"/queues/{queue}/{'resume' if resume else 'pause'}", key)
+        return await self._change(
+            "POST", f"/queues/{quote(queue, safe='')}/{'resume' if resume else 'pause'}", key
+        )
 
     async def submit(self, job: dict[str, Any], key: str) -> dict[str, Any]:
         return await self._change("POST", "/jobs", key, job)
@@ -78,6 +88,7 @@ class Api:
         return await self._ask(method, path, headers={"Idempotency-Key": key}, **more)
 
     async def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        self.requests += 1
         try:
             answer = await self.client.request(method, path, **more)
         except httpx.TimeoutException:
@@ -87,21 +98,19 @@ class Api:
         if answer.status_code == 204:
             return {}
         try:
-            document: dict[str, Any] = json.loads(answer.content, parse_int=_shown_int)
-        except ValueError:
+            document: object = read_json(answer.content)
+        except (ValueError, RecursionError):
             raise ApiError(
-                f"the server answered {answer.status_code} with something that is not JSON"
+                f"the server answered {answer.status_code} with something that is not JSON",
+                answer.status_code,
             ) from None
+        found = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
         if answer.is_success:
-            return document
+            return found
+        doc = Doc(found)
         raise ApiError(
-            str(document.get("detail") or document.get("title") or answer.status_code), answer.status_code
+            doc.text("detail") or doc.text("title") or f"answer {answer.status_code}", answer.status_code
         )
-
-
-def _shown_int(digits: str) -> int | str:
-    """Python reads and writes integers of at most 4,300 digits; a longer one is shown as text."""
-    return int(digits) if len(digits) < 4_000 else digits
 
 
 def new_key() -> str:

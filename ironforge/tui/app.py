@@ -1,4 +1,4 @@
-"""ConsoleApp: the views, the keys, and the pump that feeds them. Loads no HTTP client before the first paint."""
+"""ConsoleApp: the views, the keys, and the stream that feeds them. Loads no HTTP client before the first paint."""
 
 from __future__ import annotations
 
@@ -12,30 +12,32 @@ from textual import events, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
+from textual.theme import Theme
 from textual.widgets import ContentSwitcher, Input, Static
 
-from ironforge.tui import words
+from ironforge.safe_text import safe_text
+from ironforge.tui import theme, words
 from ironforge.tui.commands import BY_ID, COMMANDS, Command, commands_of
-from ironforge.tui.looking import Looking
+from ironforge.tui.job_list import Difference
 from ironforge.tui.store import Store
-from ironforge.tui.theme import FORGE_THEME
 from ironforge.tui.views.dead import Dead
 from ironforge.tui.views.job import JobView
-from ironforge.tui.views.jobs import Jobs, Showing
+from ironforge.tui.views.jobs import Jobs
 from ironforge.tui.views.overview import Overview
 from ironforge.tui.views.view import View
 from ironforge.tui.views.workers import Workers
 from ironforge.tui.widgets.grid import Grid
-from ironforge.tui.widgets.lines import Pane
 from ironforge.tui.widgets.prompt import Prompt
-from ironforge.tui.widgets.status import Flash, Header, KeyBar
+from ironforge.tui.widgets.status import Doing, Flash, Header, KeyBar
 
 if TYPE_CHECKING:
     from ironforge.tui.api import Api
+    from ironforge.tui.looking import Looking
     from ironforge.tui.stream import Pump
 
 FRAME_S = 0.25
 LEAST_WIDTH, LEAST_HEIGHT = 60, 16
+RETURNED_S = 4.0
 Prepare = Callable[[Callable[[str], None]], Awaitable[str]]
 
 
@@ -46,6 +48,8 @@ class ConsoleApp(App[int]):
         prepare: makes sure that a server is there and gives its URL; told through its argument what it is doing.
         token: sent as a bearer token.
         read_only: locks every capital.
+        theme_name: `forge`, or one of Textual's.
+        farewell: what leaving ends besides the console, a sentence a line.
     """
 
     CSS_PATH = "console.tcss"
@@ -61,35 +65,46 @@ class ConsoleApp(App[int]):
                 command.title,
                 id=command.id,
                 show=False,
+                priority=command.id == "pane",  # tab moves the focus otherwise
             )
             for command in COMMANDS
-            if command.id not in ("open",)
+            if command.id != "open"  # the grid's own
         ),
         Binding("ctrl+c", "interrupt", "quit", show=False, priority=True),
     ]
 
     def __init__(
-        self, prepare: Prepare, *, token: str | None = None, read_only: bool = False, theme: str = ""
+        self,
+        prepare: Prepare,
+        *,
+        token: str | None = None,
+        read_only: bool = False,
+        theme_name: str = "",
+        farewell: Callable[[], list[str]] = list,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__()
-        self.store = Store(read_only=read_only)
+        self.store = Store(read_only=read_only, clock=clock)
         self.time_mode = "relative"
+        self.pending: dict[str, str] = {}  # what was asked for a job, by id, until the server answers
         self.api: Api
-        self._prepare, self._token, self._wanted_theme = prepare, token, theme
+        self.looking: Looking
+        self.farewell = farewell
+        self._prepare, self._token, self._wanted_theme = prepare, token, theme_name
         self._pump: Pump | None = None
         self._frozen_since: float | None = None
         self._frozen_changes = 0
         self._interrupted_at = 0.0
-        self._trail: list[str] = []
+        self._returned: tuple[float, float] | None = None  # when, and after how many seconds
+        self._asked: list[tuple[float, int]] = []
         self.overview, self.jobs, self.dead = Overview(), Jobs(), Dead()
         self.workers_view, self.job = Workers(), JobView()
         self._views: dict[str, View] = {
             view.key: view for view in (self.overview, self.jobs, self.dead, self.workers_view, self.job)
         }
-        self._at = "overview"
-        self.looking = Looking(self)
+        self.at = "overview"
 
-    # -- what is on the screen ------------------------------------------------------------------------------------
+    # -- what is on the screen ----------------------------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:
         yield Static("", id="too-small")
@@ -98,23 +113,44 @@ class ConsoleApp(App[int]):
             with ContentSwitcher(initial="overview", id="views"):
                 yield from self._views.values()
             yield Flash(id="flash")
-            yield Prompt(id="prompt")
+            yield Prompt(self._complete, id="prompt")
             yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        self.register_theme(FORGE_THEME)
-        self.theme = self._wanted_theme if self._wanted_theme in self.available_themes else "forge"
+        from ironforge.tui.looking import Looking
+
+        self.looking = Looking(self)
+        self.register_theme(theme.FORGE_THEME)
+        self.theme_changed_signal.subscribe(self, self._follow_theme)
+        self.theme = "ansi-dark" if theme.COLOURLESS else "forge"
+        if self._wanted_theme and self._wanted_theme not in self.available_themes:
+            self.flash(f"no theme {safe_text(self._wanted_theme, 40)!r}; :theme and tab name them", "warn")
+        elif self._wanted_theme:
+            self.theme = self._wanted_theme
         self.animation_level = "none"
         for number in (signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self.exit, 0)
         self._fit()
         self.view.main().focus()
-        self.set_interval(FRAME_S, self._frame)
-        self.call_after_refresh(self._connect)
+        self.set_interval(FRAME_S, self.frame)
+        self.call_after_refresh(self._feed)
+
+    def _follow_theme(self, chosen: Theme) -> None:
+        theme.follow(chosen)
+        self.refresh(layout=True)
 
     @property
     def view(self) -> View:
-        return self._views[self._at]
+        return self._views[self.at]
+
+    @property
+    def frozen(self) -> bool:
+        return self._frozen_since is not None
+
+    def switch(self, name: str) -> None:
+        self.at = name
+        self.query_one("#views", ContentSwitcher).current = name
+        self.view.entered()
 
     def on_resize(self, event: events.Resize) -> None:
         self._fit()
@@ -131,7 +167,7 @@ class ConsoleApp(App[int]):
             else ""
         )
 
-    def _frame(self) -> None:
+    def frame(self) -> None:
         """Four times a second: what arrived meanwhile is drawn, once."""
         self.store.tick()
         changed = self.store.take_changed()
@@ -141,26 +177,35 @@ class ConsoleApp(App[int]):
         frozen = ""
         if self._frozen_since is not None:
             self._frozen_changes += len(changed)
-            frozen = f"frozen {words.age(time.monotonic() - self._frozen_since)}, {self._frozen_changes} changes waiting (p)"
+            since = words.age(time.monotonic() - self._frozen_since)
+            frozen = f"frozen {since}, {self._frozen_changes} changes waiting (p)"
         elif len(self.screen_stack) == 1:
             self.view.draw()
-        self.query_one(Header).draw(self.store, self._at, frozen)
-        self.query_one(Flash).tick(self.view.foot())
-        self._draw_keys()
+        base = self.screen_stack[0]
+        base.query_one(Header).draw(self.store, Doing(self.at, frozen, self._requests_per_s()))
+        base.query_one(Flash).tick(self.view.foot())
+        shown = [command for command in commands_of(self.at) if command.footer]
+        base.query_one(KeyBar).draw([(command, self.reason_against(command)) for command in shown])
 
-    def _draw_keys(self) -> None:
-        shown = [command for command in commands_of(self._at) if command.footer]
-        self.query_one(KeyBar).draw([(command, self.reason_against(command)) for command in shown])
+    def _requests_per_s(self) -> float:
+        now = time.monotonic()
+        self._asked = [
+            *(one for one in self._asked if now - one[0] < 10),
+            (now, self.api.requests if hasattr(self, "api") else 0),
+        ]
+        (first_at, first), (last_at, last) = self._asked[0], self._asked[-1]
+        return (last - first) / max(1.0, last_at - first_at)
 
     def flash(self, text: str, tone: str = "info", for_s: float = 6.0) -> None:
-        self.query_one(Flash).say(text, tone, for_s)
+        self.screen_stack[0].query_one(Flash).say(text, tone, for_s)
 
     # -- the stream ---------------------------------------------------------------------------------------------------
 
     @work(exclusive=True, group="stream", exit_on_error=False)
-    async def _connect(self) -> None:
+    async def _feed(self) -> None:
+        """Finds or starts the server, then takes its events for ever."""
         from ironforge.tui.api import Api  # after the first paint: httpx costs 75 ms
-        from ironforge.tui.stream import Event, Lost, Pump
+        from ironforge.tui.stream import Pump
 
         def say(text: str) -> None:
             self.store.link_words = text
@@ -168,51 +213,67 @@ class ConsoleApp(App[int]):
         try:
             self.store.url = await self._prepare(say)
         except Exception as error:  # a start that failed is a sentence, and the screen stays
-            self.store.lost(str(error), None)
-            self.flash(str(error), "bad", 60)
+            self.store.lost(safe_text(str(error), 300), None)
+            self.flash(safe_text(str(error), 300), "bad", 60)
             return
         self.api = Api(self.store.url, self._token)
         self._pump = Pump(self.api)
-        async for happened in self._pump.run():
+        while True:
+            try:
+                await self._take_from(self._pump)
+            except Exception as error:  # one bad event must not end the console
+                self.store.lost(f"the console stumbled over what came ({type(error).__name__})", 1.0)
+                await asyncio.sleep(1.0)
+
+    async def _take_from(self, pump: Pump) -> None:
+        from ironforge.tui.stream import Event, Lost, Polled
+
+        async for happened in pump.run():
+            before, for_s = self.store.link, self.store.for_s
             match happened:
                 case Event(name, data):
-                    self._take(name, data)
+                    self.store.apply(name, data)
+                case Polled(stats, queues):
+                    self.store.polled(stats, queues)
                 case Lost(text, next_try_s, denied):
-                    self.store.lost(text, next_try_s)
-                    if denied:
-                        self.store.set_link("denied", text)
+                    self.store.lost(text, next_try_s, denied=denied)
+            if before in ("offline", "degraded", "denied") and self.store.reachable:
+                self._returned = (time.monotonic(), for_s)
+                self.store.changed_queues.add("*")
+                self.flash(f"back after {words.age(for_s)}", "ok")
 
-    def _take(self, name: str, data: dict[str, Any]) -> None:
-        before, since = self.store.link, self.store.since
-        if not self.store.apply(name, data):
-            self.store.changed_queues.add("*")
-        if before in ("offline", "degraded") and self.store.link == "live":
-            self.flash(f"back after {words.age(time.monotonic() - since)}", "ok")
-            self.store.changed_queues.add("*")
+    def arrived(self, difference: Difference) -> None:
+        """A list came. The first one after an outage says what changed meanwhile."""
+        if self._returned is None:
+            return
+        (at, for_s), self._returned = self._returned, None
+        if time.monotonic() - at < RETURNED_S:
+            gone = difference.unlisted_marks
+            marks = (
+                f"; {gone} marked job{'s are' if gone > 1 else ' is'} not in the list any more"
+                if gone
+                else ""
+            )
+            self.flash(f"back after {words.age(for_s)}; {difference.changed} changes here{marks}", "ok")
 
     def load(self, loading: Coroutine[Any, Any, None], failed: Callable[[str], None]) -> None:
         """Runs a view's request beside the drawing; a failure reaches the view as words."""
 
         async def run() -> None:
-            from ironforge.safe_text import safe_text
             from ironforge.tui.api import ApiError
 
             try:
                 await loading
             except ApiError as error:
                 failed(safe_text(str(error), 300))
+            except Exception as error:  # an answer of another shape is no reason to leave
+                failed(f"the answer could not be read ({type(error).__name__})")
 
         if hasattr(self, "api"):
             self.run_worker(run(), exit_on_error=False)
         else:
             loading.close()
             failed("not connected yet")
-
-    @staticmethod
-    def new_key() -> str:
-        from ironforge.tui.api import new_key
-
-        return new_key()
 
     def after_change(self) -> None:
         """Something was changed from here: lists are old, marks are spent."""
@@ -221,14 +282,25 @@ class ConsoleApp(App[int]):
         if grid:
             grid.clear_marks()
 
-    # -- commands -------------------------------------------------------------------------------------------------------
+    def freeze(self) -> None:
+        self._frozen_since = None if self._frozen_since is not None else time.monotonic()
+        self._frozen_changes = 0
+
+    def refresh_now(self) -> None:
+        self.store.changed_queues.add("*")
+        if self._pump:
+            self._pump.hurry()
+        else:
+            self._feed()
+
+    # -- commands -----------------------------------------------------------------------------------------------------
 
     def reason_against(self, command: Command) -> str:
         """Why a command cannot be used now; empty when it can."""
-        if self._at not in command.views:
+        if self.at not in command.views:
             return "not in this view"
-        if command.danger is not None and (locked := self.store.can_change):
-            return locked
+        if command.danger is not None and self.store.locked:
+            return self.store.locked
         return self.view.unavailable(command.id)
 
     def action_run_command(self, command_id: str) -> None:
@@ -240,67 +312,24 @@ class ConsoleApp(App[int]):
         if len(self.screen_stack) > 1:
             return
         if reason := self.reason_against(command):
-            if command.danger is not None or command.id == "open":
-                self.flash(reason, "warn")
-            return
-        if command.danger is not None:
+            if self.at in command.views:
+                self.flash(
+                    f"{command.shown} {command.label}: {reason}" if command.danger is not None else reason,
+                    "warn",
+                )
+        elif command.danger is not None:
             self.run_worker(self._change(command_id), exit_on_error=False, group="commands")
         elif not self.view.do(command_id):
             self.looking.do(command_id)
 
     async def _change(self, command_id: str) -> None:
-        from ironforge.safe_text import safe_text
         from ironforge.tui.actions import Actions
-        from ironforge.tui.api import ApiError
+        from ironforge.tui.api import ApiError, new_key
 
         try:
-            await Actions(self).do(command_id)
+            await Actions(self, new_key()).do(command_id)
         except ApiError as error:
             self.flash(safe_text(str(error), 200), "bad", 12)
-
-    @property
-    def at(self) -> str:
-        """The key of the view that is seen."""
-        return self._at
-
-    def go(self, name: str, *, drilled: bool = False) -> None:
-        """To a view. `drilled`: into something of this one, so that going back comes here again."""
-        if name != self._at:
-            self._trail = [*self._trail, self._at] if drilled else []
-            self._at = name
-            self.query_one("#views", ContentSwitcher).current = name
-            self.view.entered()
-        self.view.main().focus()
-        self._frame()
-
-    def go_back(self) -> bool:
-        """Within the view, else to where we came from, else to the overview; False at the root."""
-        if self.view.go_back():
-            return True
-        if self._at == "jobs" and self.jobs.showing.group:
-            self.jobs.look_at(Showing("dead"))
-        if not self._trail and self._at == "overview":
-            return False
-        *trail, target = self._trail or ["overview"]
-        self.go(target)
-        self._trail = trail
-        return True
-
-    def toggle_freeze(self) -> None:
-        self._frozen_changes = 0
-        self._frozen_since = time.monotonic() if self._frozen_since is None else None
-
-    def look_again(self) -> None:
-        """Refreshes everything, or tries the connection now."""
-        self.store.changed_queues.add("*")
-        if self._pump:
-            self._pump.hurry()
-        else:
-            self._connect()
-
-    def on_grid_opened(self, event: Grid.Opened) -> None:
-        if event.grid is self.view.grid():
-            self.looking.open(event.row_id)
 
     def action_interrupt(self) -> None:
         """ctrl-c: twice within two seconds leaves."""
@@ -309,44 +338,38 @@ class ConsoleApp(App[int]):
         self._interrupted_at = time.monotonic()
         self.flash("ctrl-c again leaves the console", "warn", 2)
 
-    # -- prompt and lists -----------------------------------------------------------------------------------------------------
+    def on_grid_opened(self, event: Grid.Opened) -> None:
+        if event.grid is self.view.grid():
+            self.command("open")
+
+    def on_key_bar_chosen(self, event: KeyBar.Chosen) -> None:
+        self.command(event.command_id)
+
+    # -- prompt -------------------------------------------------------------------------------------------------------
+
+    def _complete(self, text: str) -> list[str]:
+        from ironforge.tui.command_line import complete
+
+        return list(complete(self, text))
 
     def on_prompt_changed(self, event: Prompt.Changed) -> None:
-        if event.kind == "/":
-            self.jobs.words = event.text
-            self.jobs.draw()
+        if event.kind == "/" and self.at != "job":
+            self.view.find(event.text)
 
     def on_prompt_done(self, event: Prompt.Done) -> None:
         self.view.main().focus()
-        if event.kind == "/" and event.text is None:
-            self.jobs.words = ""
-        elif event.kind == ":" and event.text:
-            from ironforge.tui.command_line import carry_out
+        text = (event.text or "").strip()
+        if event.kind == ":":
+            if text:
+                from ironforge.tui.command_line import carry_out
 
-            carry_out(self, event.text)
-        self.view.draw()
-
-    def on_key(self, event: events.Key) -> None:
-        focused = self.focused
-        if isinstance(focused, Pane) and event.key in (
-            "j",
-            "k",
-            "down",
-            "up",
-            "g",
-            "G",
-            "ctrl+f",
-            "ctrl+b",
-            "pagedown",
-            "pageup",
-        ):
-            if event.key in ("g", "G"):
-                focused.move_end(event.key == "G")
-            elif event.key in ("ctrl+f", "ctrl+b", "pagedown", "pageup"):
-                focused.move_page(1 if event.key in ("ctrl+f", "pagedown") else -1)
-            else:
-                focused.move(1 if event.key in ("j", "down") else -1)
-            event.stop()
+                carry_out(self, text)
+            return
+        if text:
+            self.looking.sought = text
+        self.view.find(text)
+        if text and self.at == "jobs":
+            self.jobs.search_all()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Single keys are commands only where nothing is being typed and no dialog is open."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
-from ironforge.tui.api import Api
+from ironforge.tui.api import Api, ApiError
+from ironforge.tui.doc import read_json
 from ironforge.tui.store import LOST_S
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 10.0
+POLLS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,14 @@ class Lost:
     denied: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """The server is there, but no stream gets through: totals and queues by plain requests."""
+
+    stats: object
+    queues: object
+
+
 class Pump:
     """Iterate over `run`. `hurry` ends the current pause."""
 
@@ -44,25 +53,30 @@ class Pump:
     def hurry(self) -> None:
         self._hurry.set()
 
-    async def run(self) -> AsyncIterator[Event | Lost]:
+    async def run(self) -> AsyncIterator[Event | Lost | Polled]:
         failures = 0
         while True:
-            wait_s: float | None = None
+            heard = False
             try:
                 async for event in self._stream():
-                    failures = 0
+                    failures, heard = 0, True
                     yield event
-                words = "the server ended the stream"
+                away = _Away("the server ended the stream")
             except _Denied as denied:
                 yield Lost(str(denied), None, denied=True)
                 await self._pause(None)
                 continue
-            except _Away as away:
-                words, wait_s = str(away), away.retry_after_s
+            except _Away as error:
+                away = error
+            if away.silent and not heard:  # a proxy may hold the stream back
+                async for polled in self._poll():
+                    failures, heard = 0, True
+                    yield polled
+                if heard:
+                    continue
             failures += 1
-            ceiling = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failures, 10))
-            pause_s = max(wait_s or 0.0, random.uniform(FIRST_PAUSE_S / 2, ceiling))
-            yield Lost(words, pause_s)
+            pause_s = max(away.retry_after_s or 0.0, pause_after(failures))
+            yield Lost(str(away), pause_s)
             await self._pause(pause_s)
 
     async def _pause(self, pause_s: float | None) -> None:
@@ -71,6 +85,15 @@ class Pump:
             await asyncio.wait_for(self._hurry.wait(), pause_s)
         except TimeoutError:
             return
+
+    async def _poll(self) -> AsyncIterator[Polled]:
+        """Once a second for a while; ends when it fails, and then when a stream should be tried again."""
+        for _ in range(POLLS):
+            try:
+                yield Polled(*await self._api.snapshot())
+            except ApiError:
+                return
+            await self._pause(1.0)
 
     async def _stream(self) -> AsyncIterator[Event]:
         timeout = httpx.Timeout(3.0, read=LOST_S)
@@ -82,9 +105,15 @@ class Pump:
                 async for event in _events(answer.aiter_lines()):
                     yield event
         except httpx.ReadTimeout:
-            raise _Away(f"nothing heard for {LOST_S:g} s") from None
+            raise _Away(f"nothing heard for {LOST_S:g} s", silent=True) from None
         except httpx.HTTPError as error:
             raise _Away(_reason(error)) from None
+
+
+def pause_after(failures: int, chance: Callable[[float, float], float] = random.uniform) -> float:
+    """Seconds until the next try: anything up to a ceiling that doubles, so that many consoles do not come at once."""
+    ceiling = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failures - 1, 10))
+    return max(0.05, chance(0.0, ceiling))
 
 
 class _Denied(Exception):
@@ -92,9 +121,9 @@ class _Denied(Exception):
 
 
 class _Away(Exception):
-    def __init__(self, words: str, retry_after_s: float | None = None) -> None:
+    def __init__(self, words: str, retry_after_s: float | None = None, *, silent: bool = False) -> None:
         super().__init__(words)
-        self.retry_after_s = retry_after_s
+        self.retry_after_s, self.silent = retry_after_s, silent
 
 
 async def _check(answer: httpx.Response) -> None:
@@ -114,15 +143,17 @@ async def _events(lines: AsyncIterator[str]) -> AsyncIterator[Event]:
             data.append(text[5:].lstrip())
         elif not text and data:
             try:
-                yield Event(name, json.loads("\n".join(data)))
-            except ValueError:
+                found: object = read_json("\n".join(data))
+            except (ValueError, RecursionError):
                 raise _Away("the server sent something that is not JSON") from None
+            if isinstance(found, dict):
+                yield Event(name, cast("dict[str, Any]", found))
             name, data = "message", []
 
 
 def _reason(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.ConnectError):
-        return "nobody answers there"
+        return "connection refused"
     if isinstance(error, httpx.ConnectTimeout):
         return "the server does not answer in time"
     return "the connection broke"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from math import ceil
 
-SPARKS = "▁▂▃▄▅▆▇█"
+SPARKS = "▁▂▃▄▅▆▇"  # not the full block: rows of a table would run into one another
 
 
 def count(value: int | float | None) -> str:
@@ -60,16 +62,6 @@ def short_id(job_id: str) -> str:
     return job_id[-12:]
 
 
-def epoch_s(instant: str | None) -> float | None:
-    """Unix seconds of an RFC 3339 instant; None for none, or for what is none."""
-    if not instant:
-        return None
-    try:
-        return datetime.fromisoformat(instant).timestamp()
-    except ValueError:
-        return None
-
-
 def clock(at_s: float | None, mode: str = "relative", now_s: float | None = None) -> str:
     """An instant as `3m ago` / `in 12s`, as local time, or as UTC."""
     if at_s is None:
@@ -82,20 +74,29 @@ def clock(at_s: float | None, mode: str = "relative", now_s: float | None = None
     return f"in {age(away_s)}" if away_s > 0.5 else f"{age(max(0.0, -away_s))} ago"
 
 
-def spark(values: list[float], width: int) -> str:
-    """The last `width` values as a line of blocks."""
-    shown = values[-width:]
-    top = max(shown, default=0)
+def spark(values: Sequence[float], width: int) -> str:
+    """All values as a line of so many blocks: stretched, or the largest of neighbours."""
+    if not values or width <= 0:
+        return ""
+    count, top, last = len(values), max(values), len(SPARKS) - 1
     if top <= 0:
-        return SPARKS[0] * len(shown)
-    return "".join(SPARKS[min(7, int(value / top * 7.99))] if value > 0 else SPARKS[0] for value in shown)
+        return SPARKS[0] * width
+    shown = [
+        max(values[at * count // width : max(at * count // width + 1, (at + 1) * count // width)])
+        for at in range(width)
+    ]
+    return "".join(SPARKS[max(0, min(last, ceil(value / top * last)))] for value in shown)
 
 
 def bar(share: float, width: int) -> str:
-    """A bar of `width` cells, in eighths."""
-    eighths = round(max(0.0, min(1.0, share)) * width * 8)
-    full, rest = divmod(eighths, 8)
-    return ("█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")).ljust(width, "·")[:width]
+    """A bar of `width` cells; what is not nothing has at least one."""
+    full = min(width, max(round(share * width), share > 0))
+    return "▇" * full + "▁" * (width - full)
+
+
+def fraction_of(text_width: int, share: float) -> str:
+    """A bar and per cent in so many cells, at least six."""
+    return f"{bar(share, max(1, text_width - 5))} {min(1.0, max(0.0, share)):>4.0%}"
 
 
 def place(where: str) -> str:

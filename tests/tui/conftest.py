@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from ironforge.cli.server import listen
 from ironforge.config import Settings
 from ironforge.forge import Forge
 from ironforge.queue.backend import RedisQueue
+from ironforge.server.app import create_app
+from ironforge.server.serving import Serving
 from ironforge.tui.app import ConsoleApp
 from tests.queue.state import Lane
 from tests.server.conftest import Served
@@ -22,6 +25,17 @@ async def served(redis_url: str, namespace: str) -> AsyncIterator[Served]:
     yield served
     await served.stop()
     await forge.aclose()
+
+
+class ServedAgain(Served):
+    """Another server on the port of one that was stopped."""
+
+    def __init__(self, before: Served) -> None:
+        self._socket = listen("127.0.0.1", before.port)
+        self.port, self.url = before.port, before.url
+        self.app = create_app(before.app.state.forge)
+        self.serving = Serving(self.app)
+        self._task = asyncio.create_task(self.serving.serve(sockets=[self._socket]))
 
 
 @pytest.fixture

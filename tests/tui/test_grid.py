@@ -8,7 +8,7 @@ from tests.tui.screen import screen_text
 COLUMNS = (
     Column("a", "NAME", 6, keep=100),
     Column("b", "COUNT", 6, right=True, keep=90),
-    Column("c", "NOTE", 8, keep=10, grows=True),
+    Column("c", "NOTE", 8, keep=10, grows=1),
 )
 
 
@@ -22,6 +22,12 @@ class GridApp(App[int]):
 
     def on_mount(self) -> None:
         self.grid.focus()
+
+
+def _bold_of(app: GridApp, text: str) -> bool:
+    strips = app.screen._compositor.render_strips(app.size)
+    found = [segment for strip in strips for segment in strip if text in segment.text]
+    return bool(found[0].style and found[0].style.bold)
 
 
 def _rows(*ids: str) -> list[Row]:
@@ -90,6 +96,38 @@ async def test_a_changed_cell_is_repainted() -> None:
         app.grid.show(rows)
         await pilot.pause()
         assert "changed" in screen_text(app)
+        assert _bold_of(app, "changed"), "it is bold for one tick"
+        app.grid.show(rows)
+        await pilot.pause()
+        assert not _bold_of(app, "changed")
+
+
+async def test_only_rows_in_sight_are_drawn() -> None:
+    app = GridApp()
+    async with app.run_test(size=(40, 10)) as pilot:
+        drawn: list[str] = []
+
+        def draw(row_id: str) -> Row:
+            drawn.append(row_id)
+            return Row(row_id, {"a": row_id})
+
+        app.grid.show_ids([f"r{at}" for at in range(5_000)], draw)
+        await pilot.pause()
+        assert len(set(drawn)) < 20
+
+
+async def test_the_view_goes_along_with_the_row_under_the_cursor() -> None:
+    app = GridApp()
+    async with app.run_test(size=(40, 10)) as pilot:
+        ids = [f"r{at}" for at in range(200)]
+        app.grid.show(_rows(*ids))
+        app.grid.move(100)
+        await pilot.pause()
+        line = next(at for at, text in enumerate(screen_text(app).split("\n")) if "r100" in text)
+        app.grid.show(_rows(*(f"new{at}" for at in range(50)), *ids))
+        await pilot.pause()
+        assert app.grid.cursor_id == "r100"
+        assert "r100" in screen_text(app).split("\n")[line], "it stands in the same line of the screen"
 
 
 async def test_brackets_in_text_are_text() -> None:

@@ -26,10 +26,14 @@ def test_ids_are_told_apart_by_their_end() -> None:
 
 
 def test_spark_and_bar() -> None:
-    assert words.spark([0, 1, 8], 3) == "▁▁█"
+    assert words.spark([0, 1, 8], 3) == "▁▂▇"
     assert words.spark([], 5) == ""
-    assert words.bar(0.5, 4) == "██··"
-    assert words.bar(7, 3) == "███"
+    assert words.spark([0, 0], 4) == "▁▁▁▁"
+    assert words.spark([0, 0, 0, 9, 0, 0], 3) == "▁▇▁", "the largest of neighbours"
+    assert words.spark([0, 9], 4) == "▁▁▇▇", "few are stretched"
+    assert words.bar(0.5, 4) == "▇▇▁▁"
+    assert words.bar(7, 3) == "▇▇▇"
+    assert words.bar(0.001, 3) == "▇▁▁", "what is not nothing is seen"
 
 
 def test_a_chart_shows_the_least_and_the_most() -> None:

@@ -1,53 +1,78 @@
-"""A question before something that cannot be taken back. Cancel has the focus."""
+"""A question before something that cannot be taken back. Cancel has the focus; the largest want a word typed."""
 
 from __future__ import annotations
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Button, Static
+from textual.widgets import Button, Input, Static
 
 
 class Confirm(ModalScreen[bool]):
-    """Answers whether to go on."""
+    """Answers whether to go on.
+
+    Args:
+        typed: a word to type before the button works; empty for none.
+    """
 
     DEFAULT_CSS = """
     Confirm { align: center middle; }
-    Confirm > Vertical { width: 64; max-width: 92%; height: auto; border: round $error; background: $surface; padding: 1 2;
+    Confirm > Vertical { width: 66; max-width: 92%; height: auto; border: round $error; background: $surface; padding: 1 2;
         border-title-color: $error; border-title-style: bold; }
     Confirm Static { width: 100%; height: auto; margin-bottom: 1; }
-    Confirm Horizontal { height: auto; align-horizontal: right; }
-    Confirm Button { margin-left: 2; min-width: 14; }
+    Confirm Input { border: none; height: 1; background: $panel; margin-bottom: 1; }
+    Confirm Input:focus { border: none; }
+    Confirm Horizontal { height: 1; align-horizontal: right; }
+    Confirm Button { margin-left: 2; min-width: 14; height: 1; border: none; background: $panel; color: $foreground;
+        text-style: none; padding: 0 2; }
+    Confirm Button:focus { background: $primary; color: $background; text-style: bold; }
+    Confirm #yes { color: $error; }
+    Confirm #yes:focus { background: $error; color: $background; }
     """
     BINDINGS = [
         Binding("y", "answer(True)", "yes"),
-        Binding("n,escape", "answer(False)", "no"),
-        Binding("left,h,right,l", "other", "other button"),
+        Binding("n,escape,q", "answer(False)", "no"),
+        Binding("left,h,right,l,tab", "other", "other button"),
     ]
 
-    def __init__(self, title: str, lines: list[str], verb: str) -> None:
+    def __init__(self, title: str, lines: list[str], verb: str, typed: str = "") -> None:
         super().__init__()
-        self._title, self._lines, self._verb = title, lines, verb
+        self._title, self._lines, self._verb, self._typed = title, lines, verb, typed
 
     def compose(self) -> ComposeResult:
         box = Vertical()
-        box.border_title = self._title.replace("[", "(")
+        box.border_title = Content(self._title)
         with box:
             yield Static(Content("\n".join(self._lines)))
+            if self._typed:
+                yield Input(placeholder=f"type {self._typed} and press enter")
             with Horizontal():
-                yield Button(Content("Cancel (n)"), id="no")
-                yield Button(Content(f"{self._verb} (y)"), id="yes", variant="error")
+                yield Button(Content("Cancel (n)"), id="no", compact=True)
+                yield Button(
+                    Content(self._verb if self._typed else f"{self._verb} (y)"), id="yes", compact=True
+                )
 
     def on_mount(self) -> None:
-        self.query_one("#no").focus()
+        self.query_one("#yes", Button).disabled = bool(self._typed)
+        self.query_one(Input if self._typed else "#no").focus()
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key == "escape":
+            self.dismiss(False)
+            event.stop()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        self.dismiss(event.value.strip().lower() == self._typed)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
-        self.dismiss(event.button.id == "yes")
+        self.dismiss(event.button.id == "yes" and not self._typed)
 
     def action_answer(self, yes: bool) -> None:
-        self.dismiss(yes)
+        if not self._typed:
+            self.dismiss(yes)
 
     def action_other(self) -> None:
         self.focus_next()

@@ -8,9 +8,11 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from ironforge.tui.command_line import FORMS
 from ironforge.tui.commands import MOVES, Command
 from ironforge.tui.theme import EMBER, FADED, FAINT, GOLD, INK, style
 from ironforge.tui.widgets.grid import Column, Grid, Row
@@ -36,14 +38,17 @@ class Menu(ModalScreen[str | None]):
         self._title, self._choices = title, list(choices)
         columns = (
             Column("key", "KEY", 8),
-            Column("title", "ACTION", 30, grows=True),
-            Column("why", "", 28, grows=True),
+            Column("title", "ACTION", 30, grows=1),
+            Column("why", "", 28, grows=1),
         )
         self._grid = Grid(columns, empty=("nothing fits",))
 
     def compose(self) -> ComposeResult:
         box = Vertical()
-        box.border_title, box.border_subtitle = self._title, "type to find · enter does it · esc closes"
+        box.border_title, box.border_subtitle = (
+            Content(self._title),
+            "type to find · enter does it · esc closes",
+        )
         with box:
             yield Input(placeholder="find an action")
             yield self._grid
@@ -110,7 +115,7 @@ class Help(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         box = Vertical()
-        box.border_title, box.border_subtitle = f"keys of {self._view}", "esc closes"
+        box.border_title, box.border_subtitle = Content(f"keys of {self._view}"), "j k move · esc closes"
         with box:
             yield self._pane
 
@@ -118,44 +123,34 @@ class Help(ModalScreen[None]):
         self._pane.show(help_lines(self._commands))
         self._pane.focus()
 
-    def on_key(self, event: events.Key) -> None:
-        if event.key in ("j", "down", "k", "up"):
-            self._pane.move(1 if event.key in ("j", "down") else -1)
-
     def action_leave(self) -> None:
         self.dismiss(None)
 
 
 def help_lines(commands: Sequence[Command]) -> list[Line]:
     lines: list[Line] = [[("Capitals change the system; everything else only looks.", style(INK))], []]
-    lines.append([("MOVE", style(GOLD, bold=True))])
-    lines += [[(f"  {keys:<14}", style(EMBER, bold=True)), (what, style(INK))] for keys, what in MOVES]
     for title, changes in (("CHANGE", True), ("LOOK", False)):
-        lines += [[], [(title, style(GOLD, bold=True))]]
+        lines.append([(title, style(GOLD, bold=True))])
         for command in commands:
             if (command.danger is not None) is changes:
-                asks = "  asks first" if command.danger else ""
-                lines.append(
-                    [
-                        (f"  {command.shown:<14}", style(EMBER, bold=True)),
-                        (command.title, style(INK)),
-                        (asks, FADED),
-                    ]
-                )
-    lines += [
-        [],
-        [("COMMAND LINE (:)", style(GOLD, bold=True))],
-        *(
-            [(f"  {form:<26}", style(EMBER)), (what, style(INK))]
-            for form, what in (
-                (":jobs QUEUE STATUS WORDS", "jobs of a queue (or all), a status, a filter"),
-                (":search WORDS", "asks the server, beyond what is loaded"),
-                (":dead", "dead jobs by error"),
-                (":job ID", "one job"),
-                (":workers  :overview", "these views"),
-                (":theme NAME", "another theme, for example nord"),
-                (":readonly  :q", "lock all changes; quit"),
-            )
-        ),
-    ]
+                asks = "  (asks first)" if command.danger else ""
+                lines.append(_entry(command.shown, command.title, asks))
+        lines.append([])
+    lines.append([("MOVE", style(GOLD, bold=True))])
+    lines += [_entry(keys, what) for keys, what in MOVES]
+    lines += [[], [("COMMAND LINE (:)", style(GOLD, bold=True))]]
+    lines += [[(f"  {form:<26}", style(EMBER)), (what, style(INK))] for form, what in FORMS]
+    lines += [[], [("FILTER (/)", style(GOLD, bold=True))]]
+    lines += [[(f"  {form:<26}", style(EMBER)), (what, style(INK))] for form, what in FILTERS]
     return lines
+
+
+FILTERS = (
+    ("word word", "both in id, kind, error, worker or payload"),
+    ("kind:email  queue:mail", "in that field; also worker: error: id: payload:"),
+    ("!word", "not this"),
+)
+
+
+def _entry(keys: str, what: str, more: str = "") -> Line:
+    return [(f"  {keys:<16}", style(EMBER, bold=True)), (what, style(INK)), (more, FADED)]

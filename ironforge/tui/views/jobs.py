@@ -1,101 +1,79 @@
-"""2 Jobs: one queue or all, one status at a time, page by page."""
+"""2 Jobs: one queue or all, one status at a time, page by page; with room, the job under the cursor beside them."""
 
 from __future__ import annotations
 
-import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
 
 from ironforge.tui import words
-from ironforge.tui.store import JobRow, job_row, matches
-from ironforge.tui.theme import (
-    CYAN,
-    DIM,
-    EMBER,
-    FADED,
-    GOLD,
-    INK,
-    PRIORITY_COLOUR,
-    RED,
-    STATUS_COLOUR,
-    STATUS_GLYPH,
-    STATUSES,
-    style,
-)
-from ironforge.tui.views.view import View
-from ironforge.tui.widgets.grid import Cell, Column, Grid, Row
-from ironforge.tui.widgets.lines import Line, Lines
+from ironforge.tui.job_list import JobList, matches, server_search
+from ironforge.tui.job_text import error_lines, head_line, payload_lines
+from ironforge.tui.models import JobRow, job_row
+from ironforge.tui.theme import EMBER, FADED, INK, RED, STATUS_COLOUR, STATUS_GLYPH, STATUSES, style
+from ironforge.tui.views.job_columns import columns_of, draw_row
+from ironforge.tui.views.view import Fetching, View
+from ironforge.tui.widgets.grid import Grid, Row
+from ironforge.tui.widgets.lines import Line, Lines, Pane
 
 PAGE = 200
 MOST_PAGES = 10
-REFETCH_S = 0.5
-
-_ID = Column("id", "JOB", 12, keep=100)
-_KIND = Column("kind", "KIND", 16, keep=99, grows=True)
-_QUEUE = Column("queue", "QUEUE", 10, keep=60)
-_PRIORITY = Column("priority", "PRIORITY", 8, keep=50)
-_RETRIES = Column("retries", "RETRY", 6, right=True, keep=90)
-_WHEN = Column("when", "", 9, right=True, keep=95)
-_ERROR = Column("error", "ERROR", 22, keep=94, grows=True)
-_WORKER = Column("worker", "WORKER", 18, keep=55)
-_PROGRESS = Column("progress", "PROGRESS", 16, keep=80)
-_PAYLOAD = Column("payload", "PAYLOAD", 20, keep=40, grows=True)
-_TITLES = {
-    "queued": "WAITED",
-    "running": "ELAPSED",
-    "scheduled": "DUE",
-    "retrying": "DUE",
-    "dead": "DIED",
-    "completed": "DONE",
-    "cancelled": "ENDED",
+_EMPTY = {
+    "dead": "Jobs out of retries appear here, with their error; R retries them",
+    "scheduled": "Jobs with a delay wait here until they are due",
+    "retrying": "Failed jobs wait here for their next attempt",
+    "running": "What workers run right now appears here; l looks at other statuses",
+    "queued": "Jobs that could run now wait here; N submits one",
+    "completed": "Jobs that ended well are kept here for a while",
+    "cancelled": "Jobs that somebody cancelled are kept here for a while",
 }
 
 
 class Showing(NamedTuple):
-    """Which jobs are shown. `group`: a fingerprint of dead ones; `search`: asked of the server, beyond what is loaded."""
+    """Which jobs are shown. `group`: a fingerprint of dead ones; `search`, `kind`: asked of the server."""
 
     status: str = "running"
     queue: str | None = None
     group: str | None = None
     search: str = ""
-
-
-def columns_of(status: str, wide: bool) -> list[Column]:
-    when = Column("when", _TITLES[status], 9, right=True, keep=95)
-    middle = [_PROGRESS] if status == "running" else [_ERROR] if status in ("retrying", "dead") else []
-    tail = [_WORKER] if status == "running" else []
-    columns = [_ID, _KIND, _QUEUE, _PRIORITY, _RETRIES, when, *middle, *tail, _PAYLOAD]
-    if wide:
-        return [Column(c.key, c.title, c.width, c.right, 100, c.grows) for c in columns]
-    return columns
+    kind: str = ""
 
 
 class Jobs(View):
     key = "jobs"
-    DEFAULT_CSS = "Jobs #crumb { height: 2; padding: 0 1; }"
 
     def __init__(self) -> None:
         super().__init__(id="jobs")
         self.showing = Showing()
-        self.words = ""  # the filter over what is loaded
+        self.list = JobList()
         self._crumb = Lines(id="crumb")
-        self._grid = Grid(columns_of("running", False), id="joblist")
-        self._loaded: dict[str, JobRow] = {}
-        self._cursor: str | None = None
-        self._total: int | None = None
+        self._grid = Grid(columns_of("running", wide=False), id="joblist", empty=("loading …",))
+        self._grid.add_class("panel")
+        self._head = Lines(id="preview-head")
+        self._payload = Pane(id="preview-payload", classes="panel")
+        self._error = Pane(id="preview-error", classes="panel")
+        self._previewed: JobRow | None = None
         self._pages = 1
-        self._sort: tuple[str, bool] | None = None
         self._wide = False
-        self._stale = True
-        self._fetched_at = 0.0
-        self._loading = False
+        self._fetching = Fetching()
 
     def compose(self) -> ComposeResult:
         yield self._crumb
-        yield self._grid
+        with Horizontal():
+            yield self._grid
+            with Vertical(id="preview"):
+                yield self._head
+                yield self._payload
+                yield self._error
+
+    def on_mount(self) -> None:
+        self._payload.border_title, self._error.border_title = "payload", "error"
 
     def main(self) -> Grid:
+        return self._grid
+
+    def grid(self) -> Grid:
         return self._grid
 
     # -- what is shown ------------------------------------------------------------------------------------------------
@@ -103,45 +81,41 @@ class Jobs(View):
     def look_at(self, showing: Showing) -> None:
         """Shows other jobs."""
         if showing != self.showing:
-            self.showing = showing
-            self._loaded, self._cursor, self._total, self._pages = {}, None, None, 1
+            other = showing.status != self.showing.status
+            self.showing, self._pages = showing, 1
+            sought = self.list.words
+            self.list = JobList(words=sought, sort=None if other else self.list.sort)
             self._grid.clear_marks()
-            self._grid.show([])
-            self._grid.set_columns(columns_of(showing.status, self._wide))
+            self._grid.set_columns(columns_of(showing.status, wide=self._wide))
             self._grid.empty_words = ["loading …"]
-        self._stale = True
+        self._fetching = Fetching()
         self.draw()
 
     def entered(self) -> None:
-        self._stale = True
+        self._fetching.stale = True
 
     def hint(self, queues: set[str]) -> None:
         if "*" in queues or self.showing.queue is None or self.showing.queue in queues:
-            self._stale = True
+            self._fetching.stale = True
 
     def draw(self) -> None:
-        self._grid.dimmed = self.store.link in ("offline", "denied")
-        due = time.monotonic() - self._fetched_at >= REFETCH_S
-        if self._stale and due and not self._loading and self.store.link in ("live", "lag", "poll"):
-            self._load()
-        self._show_rows()
-        self._crumb.show([self._crumb_line(), self._filter_line()])
+        self._grid.dimmed = self._payload.dimmed = self._error.dimmed = self.store.dimmed
+        self._fetching.begin(self, self._fetch)
+        if self._fetching.failed and not self.list.loaded:
+            self._grid.empty_words = [self._fetching.failed, "it is asked again; r at once"]
+        sort = self.list.sort
+        self._grid.sorted_by = sort or ("", False)
+        self._grid.show_ids(self.list.shown(), self._row)
+        self._crumb.show([self._crumb_line(), self._count_line()])
+        self._draw_preview()
 
-    def _load(self) -> None:
-        self._stale, self._loading, self._fetched_at = False, True, time.monotonic()
-        self.console.load(self._fetch(self.showing, self._pages), self._failed)
-
-    def _failed(self, words_: str) -> None:
-        self._loading = False
-        self._grid.empty_words = [words_, "r tries again"]
-        self._grid.refresh()
-
-    async def _fetch(self, showing: Showing, pages: int) -> None:
-        """The first `pages` pages anew: rows are kept by id, so nothing jumps."""
-        rows: dict[str, JobRow] = {}
+    async def _fetch(self) -> None:
+        """The pages seen so far anew: rows are kept by id, so nothing jumps."""
+        showing, fetching = self.showing, self._fetching
+        rows: list[JobRow] = []
         cursor: str | None = None
         total: int | None = None
-        for _ in range(pages):
+        for _ in range(self._pages):
             page = await self.console.api.jobs(
                 cursor,
                 PAGE,
@@ -149,191 +123,180 @@ class Jobs(View):
                 queue=showing.queue,
                 error=showing.group,
                 q=showing.search,
+                kind=showing.kind,
             )
-            rows.update((row.id, row) for row in map(job_row, page["jobs"]))
+            rows += map(job_row, page["jobs"])
             cursor, total = page.get("next_cursor"), page.get("total")
-            if cursor is None:
+            if cursor is None or (len(rows) >= PAGE * self._pages):
                 break
-        self._loading = False
-        if showing == self.showing:
-            self._loaded, self._cursor, self._total = rows, cursor, total
+        if fetching is self._fetching:
+            difference = self.list.replace(rows, cursor, total, self._grid.marks)
             self._grid.empty_words = self._empty()
-            self._grid.marks &= rows.keys()
-            self.draw()
+            self.console.arrived(difference)
+            if self.console.view is self and not self.console.frozen:
+                self.draw()
 
     def on_grid_near_end(self) -> None:
-        if self._cursor is not None and not self._loading and self._pages < MOST_PAGES:
+        if self.list.cursor is not None and not self._fetching.open and self._pages < MOST_PAGES:
             self._pages += 1
-            self._stale = True
+            self._fetching.stale = True
 
-    # -- rows ---------------------------------------------------------------------------------------------------------
+    def on_grid_head_clicked(self, event: Grid.HeadClicked) -> None:
+        before = self.list.sort
+        self.list.sort_by((event.column, not before[1] if before and before[0] == event.column else False))
+        self.draw()
 
-    def visible(self) -> list[JobRow]:
-        rows = [row for row in self._loaded.values() if not self.words or matches(row, self.words)]
-        if self._sort:
-            name, falling = self._sort
-            rows.sort(key=lambda row: _sort_key(row, name), reverse=falling)
-        return rows
+    def _row(self, job_id: str) -> Row:
+        row, pending = self.list.loaded[job_id], self.console.pending.get(job_id, "")
+        return draw_row(row, self.store, self.console.time_mode, pending)
 
-    def _show_rows(self) -> None:
-        now_s = self.store.server_now_s
-        self._grid.show([self._row(row, now_s) for row in self.visible()])
-
-    def _row(self, row: JobRow, now_s: float) -> Row:
-        colour = STATUS_COLOUR.get(row.status, INK)
-        cells: dict[str, Cell] = {
-            "id": (words.short_id(row.id), style(colour)),
-            "kind": (row.kind, style(INK, bold=True)),
-            "queue": (row.queue, FADED),
-            "priority": (row.priority, style(PRIORITY_COLOUR.get(row.priority, INK))),
-            "retries": (f"{row.retry_count}/{row.max_retries}", style(GOLD) if row.retry_count else FADED),
-            "when": self._when(row, now_s),
-            "error": (row.error or "-", style(RED) if row.error else FADED),
-            "worker": (row.worker or "-", FADED),
-            "progress": _progress(row),
-            "payload": (_payload(row), FADED),
-        }
-        return Row(row.id, cells)
-
-    def _when(self, row: JobRow, now_s: float) -> Cell:
-        at_s = {
-            "queued": row.created_s,
-            "running": row.started_s,
-            "scheduled": row.run_at_s,
-            "retrying": row.run_at_s,
-        }.get(row.status, row.finished_s)
-        if self.console.time_mode != "relative" or at_s is None:
-            return words.clock(at_s, self.console.time_mode), style(INK)
-        if row.status in ("scheduled", "retrying"):
-            return words.clock(at_s, now_s=now_s), style(CYAN)
-        if self.store.link == "offline":
-            return "?", FADED
-        if row.cancel_requested:
-            return "cancel…", style(GOLD)
-        return words.age(max(0.0, now_s - at_s)), style(INK)
-
-    # -- lines around ---------------------------------------------------------------------------------------------------
+    # -- lines around -------------------------------------------------------------------------------------------------
 
     def _crumb_line(self) -> Line:
-        counts = self._counts()
-        parts: Line = [(self.showing.queue or "all queues", style(EMBER, bold=True)), (" › jobs  ", FADED)]
+        where = self.showing.queue or "all queues"
+        parts: Line = [(where, style(EMBER, bold=True)), (" › jobs  ", FADED)]
         if self.showing.group:
-            return [*parts, (f"dead › group {self.showing.group}", style(RED, bold=True))]
+            return [*parts, (f"✗ dead › group {self.showing.group}", style(RED, bold=True))]
+        counts = self._counts()
         room = self.size.width - 2 - sum(len(text) for text, _ in parts)
-        long = sum(len(status) + len(words.count(counts[status])) + 5 for status in STATUSES) <= room
+        full = sum(len(status) + len(words.count(counts[status])) + 5 for status in STATUSES) <= room
         for status in STATUSES:
             here = status == self.showing.status
-            look = style(STATUS_COLOUR[status], bold=True) if here else FADED
-            name = f"{status} " if long or here else ""
+            name = f"{status} " if full or here else ""
             label = f"{STATUS_GLYPH[status]} {name}{words.count(counts[status])}"
+            look = style(STATUS_COLOUR[status], bold=True) if here else FADED
             parts.append((f"[{label}]" if here else f" {label} ", look))
         return parts
 
     def _counts(self) -> dict[str, int]:
-        queues = [q for q in self.store.queues if self.showing.queue in (None, q.get("name"))]
-        return {status: sum(int(q.get(status) or 0) for q in queues) for status in STATUSES}
+        queues = [queue for queue in self.store.queues if self.showing.queue in (None, queue.name)]
+        return {status: sum(queue.count(status) for queue in queues) for status in STATUSES}
 
-    def _filter_line(self) -> Line:
-        shown, loaded = len(self._grid.rows), len(self._loaded)
-        total = f" of {words.count(self._total)}" if self._total is not None else ""
-        more = "; more below" if self._cursor else ""
+    def _count_line(self) -> Line:
+        jobs = self.list
+        shown, loaded = len(jobs.shown()), len(jobs.loaded)
+        of = f" of {words.count(jobs.total)}" if jobs.total is not None else ""
         left: Line = []
-        if self.words:
-            left = [("/ ", style(EMBER, bold=True)), (self.words, style(INK)), ("   ", FADED)]
-        if self.showing.search:
-            left += [("server search: ", FADED), (self.showing.search, style(INK)), ("   ", FADED)]
-        order = f"   sorted by {self._sort[0]}{' ▼' if self._sort[1] else ' ▲'}" if self._sort else ""
-        count = f"{shown} of {loaded} loaded{total}{more}" if self.words else f"{loaded} loaded{total}{more}"
-        return [*left, (count + order, FADED)]
+        if self.showing.search or self.showing.kind:
+            asked = " ".join(
+                filter(None, (f"kind:{self.showing.kind}" if self.showing.kind else "", self.showing.search))
+            )
+            left += [("searched ", FADED), (asked, style(INK)), ("   ", FADED)]
+        if jobs.words:
+            left += [("/ ", style(EMBER, bold=True)), (jobs.words, style(INK)), ("   ", FADED)]
+            more = (
+                f"; enter searches all{of.removeprefix(' of')}" if jobs.cursor and self._searchable() else ""
+            )
+            return [*left, (f"{shown} of {loaded} loaded{more}", FADED)]
+        more = ", more below" if jobs.cursor else ""
+        order = f"   sorted by {jobs.sort[0]} {'▼' if jobs.sort[1] else '▲'}" if jobs.sort else ""
+        return [*left, (f"{loaded:,}{of} loaded{more}{order}", FADED)]
 
     def _empty(self) -> list[str]:
-        if self.words or self.showing.search:
+        if self.list.words or self.showing.search or self.showing.kind:
             return ["Nothing matches", "esc clears the filter"]
         where = f" in {self.showing.queue}" if self.showing.queue else ""
-        hints = {
-            "dead": "Jobs out of retries appear here, with their error; R retries them",
-            "scheduled": "Jobs with a delay wait here until they are due",
-            "retrying": "Failed jobs wait here for their next attempt",
-            "running": "What workers run right now appears here",
-            "queued": "Jobs that could run now wait here; N submits one",
-        }
-        return [
-            f"No {self.showing.status} jobs{where}",
-            hints.get(self.showing.status, "h and l look at other statuses"),
-        ]
+        return [f"No {self.showing.status} jobs{where}", _EMPTY.get(self.showing.status, "")]
 
     def foot(self) -> Line:
         marked = len(self._grid.marks)
         if not marked:
             return []
-        hidden = marked - sum(row.id in self._grid.marks for row in self._grid.rows)
+        hidden, unlisted = self.list.hidden(self._grid.marks)
+        more = f"   {unlisted} not in the list any more" if unlisted else ""
         return [
             (f"{marked} marked", style(EMBER, bold=True)),
-            (f" ({hidden} hidden by the filter)   ctrl-\\ clears", FADED),
+            (f" ({hidden} hidden by the filter){more}   ctrl-\\ clears", FADED),
         ]
 
-    # -- commands -------------------------------------------------------------------------------------------------------
+    def _draw_preview(self) -> None:
+        row = self.list.loaded.get(self._grid.cursor_id or "")
+        if not self.is_wide or row == self._previewed:
+            return
+        keep = row is not None and self._previewed is not None and row.id == self._previewed.id
+        self._previewed = row
+        self._head.show([[(row.id, style(EMBER))], head_line(row)] if row else [])
+        self._payload.show(payload_lines(row) if row else [], keep_place=keep)
+        self._error.show(error_lines(row, folded=True, width=76) if row else [], keep_place=keep)
+
+    # -- commands -----------------------------------------------------------------------------------------------------
+
+    @property
+    def current(self) -> JobRow | None:
+        return self.list.loaded.get(self._grid.cursor_id or "")
 
     def targets(self) -> list[JobRow]:
-        if self._grid.marks:
-            return [row for row in self._loaded.values() if row.id in self._grid.marks]
-        row = self.row_under_cursor()
-        return [row] if row else []
+        return self.list.targets(self._grid.marks, self._grid.cursor_id)
 
     def unavailable(self, command: str) -> str:
         if command == "pause":
             return "" if self.pause_queue() else "there is no job under the cursor"
-        if command in ("retry", "cancel", "delete", "open", "raw", "copy", "describe") and not self.targets():
+        targets = self.targets()
+        if command in ("retry", "cancel", "delete", "open", "raw", "copy", "describe") and not targets:
             return "there is no job under the cursor"
-        return _wrong_status(command, self.showing.status)
+        reasons = [wrong_status(command, row.status) for row in targets]
+        return reasons[0] if reasons and all(reasons) else ""
 
     def pause_queue(self) -> str | None:
-        targets = self.targets()
-        return self.showing.queue or (targets[0].queue if targets else None)
+        return self.showing.queue or (self.current.queue if self.current else None)
+
+    def find(self, words: str) -> None:
+        self.sought = words
+        self.list.find(words)
+        self._grid.empty_words = self._empty()
+        self.draw()
+
+    def _searchable(self) -> bool:
+        search, kind = server_search(self.list.words)
+        return bool(search or kind) and (search, kind) != (self.showing.search, self.showing.kind)
+
+    def search_all(self) -> None:
+        """The filter, asked of the server too when not everything is loaded."""
+        if self.list.cursor is not None and self._searchable():
+            search, kind = server_search(self.list.words)
+            self.look_at(self.showing._replace(search=search, kind=kind))
 
     def go_back(self) -> bool:
-        if self.words:
-            self.words = ""
-        elif self.showing.search:
-            self.look_at(self.showing._replace(search=""))
+        if self.list.words:
+            self.find("")
+        elif self.showing.search or self.showing.kind:
+            self.look_at(self.showing._replace(search="", kind=""))
         elif self._grid.marks:
             self._grid.clear_marks()
         else:
             return False
-        self.draw()
         return True
+
+    def row_fits(self, row_id: str, words: str) -> bool:
+        return matches(self.list.loaded[row_id], words)
 
     def do(self, command: str) -> bool:
         match command:
             case "status.next" | "status.previous":
                 step = 1 if command == "status.next" else -1
                 at = (STATUSES.index(self.showing.status) + step) % len(STATUSES)
-                self._sort = None
                 self.look_at(Showing(STATUSES[at], self.showing.queue))
             case "sort":
-                names = ["kind", "queue", "priority", "retries", "when"]
-                at = names.index(self._sort[0]) + 1 if self._sort else 0
-                self._sort = (names[at], False) if at < len(names) else None
+                self.list.sort_next()
             case "sort.reverse":
-                self._sort = (self._sort[0], not self._sort[1]) if self._sort else ("when", True)
+                sort = self.list.sort
+                self.list.sort_by((sort[0], not sort[1]) if sort else ("when", True))
             case "wide":
                 self._wide = not self._wide
-                self._grid.set_columns(columns_of(self.showing.status, self._wide))
+                self._grid.set_columns(columns_of(self.showing.status, wide=self._wide))
             case _:
                 return self.do_marks(command)
         self.draw()
         return True
 
-    def row_under_cursor(self) -> JobRow | None:
-        return self._loaded.get(self._grid.cursor_id or "")
-
     def neighbour(self, by: int) -> JobRow | None:
         """Moves the cursor; the row it came to."""
         self._grid.move(by)
-        return self.row_under_cursor()
+        return self.current
 
 
-def _wrong_status(command: str, status: str) -> str:
+def wrong_status(command: str, status: str) -> str:
+    """Why a job of this status cannot be changed so; empty when it can."""
     if command == "retry" and status not in ("dead", "cancelled", "retrying", "scheduled"):
         return f"a {status} job cannot be retried"
     if command == "cancel" and status in ("dead", "completed", "cancelled"):
@@ -341,27 +304,3 @@ def _wrong_status(command: str, status: str) -> str:
     if command == "delete" and status == "running":
         return "a running job cannot be deleted; C cancels it"
     return ""
-
-
-def _sort_key(row: JobRow, name: str) -> Any:
-    if name == "retries":
-        return row.retry_count
-    if name == "when":
-        return row.finished_s or row.run_at_s or row.started_s or row.created_s or 0.0
-    if name == "priority":
-        return list(PRIORITY_COLOUR).index(row.priority) if row.priority in PRIORITY_COLOUR else 9
-    return getattr(row, name)
-
-
-def _progress(row: JobRow) -> Cell:
-    if row.fraction is None:
-        return "-", style(DIM)
-    return f"{words.bar(row.fraction, 10)} {row.fraction:>4.0%}", style(GOLD)
-
-
-def _payload(row: JobRow) -> str:
-    import json
-
-    from ironforge.safe_text import safe_text
-
-    return safe_text(json.dumps(row.raw.get("payload"), ensure_ascii=False, default=str), 120)

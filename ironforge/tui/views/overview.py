@@ -1,13 +1,12 @@
-"""1 Overview: throughput and wait, every queue, and what needs a person."""
+"""1 Overview: throughput and wait, every queue, what needs a person; with room, also what runs and what died."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from textual.app import ComposeResult
-from textual.containers import Horizontal
+from textual.containers import Container, Horizontal
 
 from ironforge.tui import words
+from ironforge.tui.models import Finding, Group, JobRow, Queue, Worker, group_of, job_row, worker_of
 from ironforge.tui.theme import (
     CYAN,
     DIM,
@@ -20,53 +19,72 @@ from ironforge.tui.theme import (
     RED,
     STATUS_COLOUR,
     VIOLET,
+    Look,
     style,
 )
-from ironforge.tui.views.view import View
+from ironforge.tui.views.view import Fetching, View
 from ironforge.tui.widgets.chart import Chart
-from ironforge.tui.widgets.grid import Column, Grid, Row
-from ironforge.tui.widgets.lines import Line, Lines
+from ironforge.tui.widgets.grid import Column, Grid, Row, Spark
+from ironforge.tui.widgets.lines import Box, Line, Lines, squeezed
 
 COLUMNS = (
-    Column("name", "QUEUE", 14, keep=100, grows=True),
-    Column("queued", "QUEUED", 8, right=True, keep=99),
+    Column("name", "QUEUE", 12, keep=100, grows=3, most=28),
+    Column("queued", "QUEUED", 7, right=True, keep=99),
     Column("running", "RUN", 5, right=True, keep=98),
     Column("scheduled", "SCHED", 6, right=True, keep=92),
-    Column("retrying", "RETRY", 6, right=True, keep=93),
-    Column("dead", "DEAD", 6, right=True, keep=97),
-    Column("oldest", "OLDEST", 7, right=True, keep=96),
-    Column("out", "/S", 6, right=True, keep=91),
-    Column("eta", "ETA", 6, right=True, keep=80),
-    Column("in", "IN/S", 6, right=True, keep=60),
-    Column("failed", "FAIL/S", 6, right=True, keep=55),
+    Column("retrying", "RETRY", 5, right=True, keep=93),
+    Column("dead", "DEAD", 5, right=True, keep=97),
+    Column("oldest", "OLDEST", 6, right=True, keep=96, calm=True),
+    Column("out", "/S", 5, right=True, keep=91, calm=True),
+    Column("eta", "ETA", 6, right=True, keep=80, calm=True),
+    Column("in", "IN/S", 5, right=True, keep=60, calm=True),
+    Column("failed", "FAIL/S", 6, right=True, keep=55, calm=True),
     Column("workers", "WORKERS", 7, right=True, keep=50),
     Column("completed", "KEPT", 7, right=True, keep=45),
-    Column("spark", "5 MIN", 12, keep=70, grows=True, tail=True),
+    Column("spark", "5 MIN", 9, keep=90, grows=2, most=36),
 )
-ATTENTION_LINES = 4
+_HINTS = {
+    "paused": "P resume",
+    "dead_grew": "3 triage",
+    "worker_lost": "4 workers",
+    "worker_blocked": "4 workers",
+    "backlog": "4 workers",
+    "no_worker": "start one",
+    "durability": "appendonly yes",
+}
 
 
 class Overview(View):
     key = "overview"
-    DEFAULT_CSS = """
-    Overview #charts { height: 6; }
-    Overview Chart { width: 1fr; height: 100%; }
-    Overview #attention { height: 5; padding: 0 1; }
-    """
 
     def __init__(self) -> None:
         super().__init__(id="overview")
-        self._throughput = Chart(EMBER, id="throughput")
-        self._wait = Chart(CYAN, id="wait")
-        self._grid = Grid(COLUMNS, id="queues", empty=("No queue yet", "N submits the first job"))
-        self._attention = Lines(id="attention")
+        self._throughput = Chart(style(EMBER), style(RED), id="throughput")
+        self._wait = Chart(style(CYAN), style(VIOLET), id="wait")
+        self._failures = Chart(style(RED), id="failures")
+        empty = ("No queue yet", "N submits the first job")
+        self._grid = Grid(COLUMNS, id="queues", empty=empty)
+        self._grid.add_class("panel")
+        self._attention = Lines(id="attention", classes="panel")
+        self._running_box, self._dead_box = Box(id="now-running"), Box(id="dead-groups")
+        self._workers_box = Box(id="now-workers")
+        self._fetching = Fetching(1.0)
+        self._longest: list[JobRow] = []
+        self._groups: list[Group] = []
+        self._workers: list[Worker] = []
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="charts"):
             yield self._throughput
             yield self._wait
-        yield self._grid
-        yield self._attention
+            yield self._failures
+        with Container(id="middle"):
+            yield self._grid
+            with Container(id="panels"):
+                yield self._running_box
+                yield self._dead_box
+                yield self._workers_box
+            yield self._attention
 
     def main(self) -> Grid:
         return self._grid
@@ -75,92 +93,199 @@ class Overview(View):
     def queue_name(self) -> str | None:
         return self._grid.cursor_id
 
+    def entered(self) -> None:
+        self._fetching.stale = True
+
+    def hint(self, queues: set[str]) -> None:
+        self._fetching.stale = True
+
     def draw(self) -> None:
-        offline = self.store.link in ("offline", "denied")
-        for part in (self._throughput, self._wait, self._attention):
-            part.dimmed = offline
-        self._grid.dimmed = offline
+        parts = (self._throughput, self._wait, self._failures, self._attention, self._grid)
+        for part in (*parts, self._running_box, self._dead_box, self._workers_box):
+            part.dimmed = self.store.dimmed
+        if not self.store.known:
+            self._grid.empty_words = [
+                f"{self.store.link_words} …",
+                "queues, rates and what needs you appear here",
+            ]
+            self._grid.refresh()
         self._draw_charts()
-        self._grid.show([self._row(queue) for queue in self.store.queues])
-        self._attention.show(self._needs_attention())
+        self._grid.show(self.filtered([_row(queue) for queue in self.store.queues]))
+        self._draw_attention()
+        if self._running_box.size.height:
+            self._fetching.begin(self, self._fetch)
+            self._draw_boxes()
+
+    async def _fetch(self) -> None:
+        api = self.console.api
+        page = await api.jobs(None, 12, status="running")
+        self._longest = [job_row(job) for job in page["jobs"]]
+        self._groups = [group_of(group) for group in await api.groups(12)]
+        self._workers = [worker_of(worker) for worker in await api.workers()]
 
     def foot(self) -> Line:
-        redis = self.store.hello.get("redis", "")
-        durability = self.store.hello.get("durability", "")
-        return [(f"{redis}  durability {durability}" if redis else "", FADED)]
+        hello = self.store.hello
+        known: Line = [(f"{hello.redis}   durability {hello.durability}", FADED)] if hello.redis else []
+        return self.filter_words() or known
 
     def unavailable(self, command: str) -> str:
-        if command in ("pause", "open") and not self._grid.cursor_id:
-            return "there is no queue under the cursor"
-        return ""
+        needs = ("pause", "open", "describe", "raw", "copy")
+        return "there is no queue under the cursor" if command in needs and not self.queue_name else ""
+
+    def document(self) -> tuple[str, object] | None:
+        queue = self.store.queue(self.queue_name or "")
+        if queue is None:
+            return None
+        shown = {
+            name: getattr(queue, name) for name in queue.__slots__ if name not in ("counts", "name", "spark")
+        }
+        return f"queue {queue.name}", {
+            "name": queue.name,
+            **queue.counts,
+            **shown,
+            "spark": list(queue.spark),
+        }
 
     def _draw_charts(self) -> None:
         series, stats = self.store.series, self.store.stats
-        done: list[float] = series.get("completed") or []
-        waits: list[float | None] = series.get("wait_p99_s") or []
+        p50, p99 = words.age(stats.wait_p50_s), words.age(stats.wait_p99_s)
+        peak, worst = max(series.completed, default=0.0), max(series.wait_p99_s, default=0.0)
+        failing = style(RED if stats.failing else DIM, bold=bool(stats.failing))
         self._throughput.show(
-            done,
-            f"throughput /s  done {words.rate(stats.get('throughput'))}  failed {words.rate(stats.get('failing'))}",
-            f"5 min  peak {words.rate(max(done, default=0))}",
-        )
+            series.completed,
+            [("done /s " if self._throughput.size.width < 48 else "throughput /s  done ", FADED), (words.rate(stats.throughput), style(EMBER, bold=True)), ("  failed ", FADED), (words.rate(stats.failing), failing)],
+            [(f"5 min  peak {words.rate(peak)}", FADED)],
+            series.failed,
+        )  # fmt: skip
         self._wait.show(
-            waits,
-            f"wait  p50 {words.age(stats.get('wait_p50_s'))}  p99 {words.age(stats.get('wait_p99_s'))}",
-            f"p99  max {words.age(max((wait or 0 for wait in waits), default=0))}",
+            series.wait_p99_s,
+            [("wait  p50 ", FADED), (p50, style(VIOLET, bold=True)), ("  p99 ", FADED), (p99, style(CYAN, bold=True))],
+            [(f"max {words.age(worst)}", FADED)],
+            series.wait_p50_s,
+        )  # fmt: skip
+        self._failures.show(
+            series.failed,
+            [("failed attempts /s  ", FADED), (words.rate(stats.failing), failing)],
+            [(f"max {words.rate(max(series.failed, default=0.0))}", FADED)],
         )
 
-    def _row(self, queue: dict[str, Any]) -> Row:
-        paused = bool(queue.get("paused"))
-        dead = int(queue.get("dead") or 0)
-        oldest: float | None = queue.get("oldest_s")
-        late = oldest is not None and oldest > 60
-        name = str(queue.get("name"))
-        return Row(
-            name,
-            {
-                "name": (f"{name} ‖paused" if paused else name, style(GOLD if paused else INK, bold=True)),
-                "queued": (
-                    words.count(queue.get("queue_depth")),
-                    style(_some(queue, "queue_depth", STATUS_COLOUR["queued"])),
-                ),
-                "running": (words.count(queue.get("running")), style(_some(queue, "running", GOLD))),
-                "scheduled": (words.count(queue.get("scheduled")), style(_some(queue, "scheduled", CYAN))),
-                "retrying": (words.count(queue.get("retrying")), style(_some(queue, "retrying", VIOLET))),
-                "dead": (words.count(dead), style(RED if dead else DIM, bold=bool(dead))),
-                "oldest": (words.age(oldest), style(RED if late else INK if oldest is not None else DIM)),
-                "out": (words.rate(queue.get("out_per_s")), style(_some(queue, "out_per_s", GREEN))),
-                "in": (words.rate(queue.get("in_per_s")), style(_some(queue, "in_per_s", INK))),
-                "failed": (words.rate(queue.get("failed_per_s")), style(_some(queue, "failed_per_s", RED))),
-                "eta": (words.age(queue.get("eta_s")), FADED),
-                "workers": (words.count(queue.get("workers")), style(_some(queue, "workers", INK))),
-                "completed": (words.count(queue.get("completed")), FADED),
-                "spark": (words.spark(queue.get("spark") or [], 30), style(EMBER)),
-            },
-        )
+    def _draw_attention(self) -> None:
+        lines = self._findings()
+        self._attention.styles.height = max(2, len(lines))
+        self._attention.show(lines)
 
-    def _needs_attention(self) -> list[Line]:
-        findings: list[dict[str, Any]] = self.store.stats.get("attention") or []
-        if not self.store.stats:
+    def _findings(self) -> list[Line]:
+        found, room = self.store.stats.attention, max(2, self.app.size.height // 6)
+        if not self.store.known:
             return []
-        if not findings:
+        if not found:
             return [[("NEEDS ATTENTION", HEAD)], [("✓ ", style(GREEN)), ("nothing: all queues move", FADED)]]
+        width = max(20, self._attention.size.width - 2)
         lines: list[Line] = [[("NEEDS ATTENTION", HEAD)]]
-        for finding in findings[:ATTENTION_LINES]:
-            colour = RED if finding.get("severity") == "bad" else GOLD
-            subject = finding.get("subject") or {}
-            lines.append(
-                [
-                    ("! ", style(colour, bold=True)),
-                    (f"{subject.get('name', '')!s:<12} ", style(INK, bold=True)),
-                    (str(finding.get("message", "")), style(INK)),
-                    (f"  {finding.get('hint', '')}", FADED),
-                ]
-            )
-        if len(findings) > ATTENTION_LINES:
-            lines[-1] = [(f"  and {len(findings) - ATTENTION_LINES + 1} more", FADED)]
+        lines += [_finding(finding, width) for finding in found[:room]]
+        if len(found) > room:
+            lines[-1] = [(f"  and {len(found) - room + 1} more", FADED)]
         return lines
 
+    def _draw_boxes(self) -> None:
+        now_s = self.store.server_now_s
+        stats = self.store.stats
+        box = self._running_box
+        running = [_running_line(job, now_s, box.room) for job in self._longest[: box.rows]]
+        more = stats.running - len(running)
+        title: Line = [
+            ("NOW RUNNING", HEAD),
+            ("  longest first", FADED),
+            (f"  +{more} more" if more > 0 else "", FADED),
+        ]
+        box.fill(title, running or [[("nothing runs", FADED)]])
+        box = self._dead_box
+        groups = [_group_line(group, now_s, box.room) for group in self._groups[: box.rows]]
+        box.fill([("DEAD", HEAD), ("  by error", FADED)], groups or [[("nothing is dead", style(GREEN))]])
+        box = self._workers_box
+        workers = [_worker_line(worker, box.room) for worker in self._workers[: box.rows]]
+        none: list[Line] = [[("no worker: ", FADED), ("ironforge worker MODULE:FORGE", style(EMBER))]]
+        box.fill([("WORKERS", HEAD)], workers or none)
 
-def _some(queue: dict[str, Any], name: str, colour: str) -> str:
-    """The colour, faded for a zero: what is there should stand out."""
-    return colour if queue.get(name) else DIM
+
+def _row(queue: Queue) -> Row:
+    late = queue.oldest_s is not None and queue.oldest_s > 60
+
+    def number(status: str, colour: str) -> tuple[str, Look]:
+        count = queue.count(status)
+        return words.count(count), style(colour if count else DIM, bold=bool(count) and status == "dead")
+
+    def pace(value: float, colour: str) -> tuple[str, Look]:
+        return words.rate(value), style(colour if value else DIM)
+
+    name = f"{queue.name} ‖paused" if queue.paused else queue.name
+    return Row(
+        queue.name,
+        {
+            "name": (name, style(GOLD if queue.paused else INK, bold=True)),
+            "queued": number("queued", STATUS_COLOUR["queued"]),
+            "running": number("running", GOLD),
+            "scheduled": number("scheduled", CYAN),
+            "retrying": number("retrying", VIOLET),
+            "dead": number("dead", RED),
+            "oldest": (
+                words.age(queue.oldest_s),
+                style(RED if late else DIM if queue.oldest_s is None else INK),
+            ),
+            "out": pace(queue.out_per_s, GREEN),
+            "in": pace(queue.in_per_s, INK),
+            "failed": pace(queue.failed_per_s, RED),
+            "eta": (words.age(queue.eta_s), FADED),
+            "workers": (words.count(queue.workers), style(INK if queue.workers else DIM)),
+            "completed": (words.count(queue.count("completed")), FADED),
+            "spark": Spark(queue.spark, style(EMBER)),
+        },
+    )
+
+
+def _finding(finding: Finding, width: int) -> Line:
+    colour = RED if finding.bad else GOLD
+    subject = "dead" if finding.rule == "dead_grew" else finding.subject[-12:]
+    hint = _HINTS.get(finding.rule, finding.hint)
+    left: Line = [
+        ("! ", style(colour, bold=True)),
+        (f"{subject:<12} ", style(INK, bold=True)),
+        (finding.message, style(INK)),
+    ]
+    return squeezed(left, [(f"[{hint}]", style(EMBER))], width)
+
+
+def _running_line(job: JobRow, now_s: float, width: int) -> Line:
+    elapsed = words.age(max(0.0, now_s - job.started_s)) if job.started_s is not None else "-"
+    left: Line = [
+        (words.short_id(job.id), style(GOLD)),
+        (f"  {job.kind:<16.16}", style(INK, bold=True)),
+        (f" {elapsed:>6}", style(INK)),
+    ]
+    bar = words.fraction_of(11, job.fraction) if job.fraction is not None else ""
+    return squeezed([*left, (f"  {job.queue}", FADED)], [(f"{bar:>11}", style(EMBER))], width)
+
+
+def _group_line(group: Group, now_s: float, width: int) -> Line:
+    left: Line = [
+        (f"{words.count(group.count):>5}", style(RED, bold=True)),
+        (f"  {group.kind:<16.16}", style(INK, bold=True)),
+        (f" {group.error_type}: {group.error_message}", FADED),
+    ]
+    ago = words.age(max(0.0, now_s - group.last_s)) if group.last_s is not None else "-"
+    return squeezed(left, [(f"{ago:>6}", style(INK))], width)
+
+
+def _worker_line(worker: Worker, width: int) -> Line:
+    share = worker.busy / worker.concurrency if worker.concurrency else 0.0
+    lost = worker.state == "lost"
+    left: Line = [
+        ("! " if lost else "● ", style(RED if lost else GREEN)),
+        (f"{worker.id[-20:]:<20}", style(INK, bold=True)),
+        (
+            f"  {words.bar(share, 10)} {worker.busy:>3}/{worker.concurrency:<3}",
+            style(GOLD if worker.busy else DIM),
+        ),
+    ]
+    cpu = f"{worker.cpu_pct:.0f}%" if worker.cpu_pct is not None else "-"
+    return squeezed(left, [(f"cpu {cpu:>4}  {words.size(worker.rss_bytes):>5}", FADED)], width)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -15,9 +16,18 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from ironforge.tui.theme import CURSOR, DIM, EMBER, FADED, HEAD, PLAIN
+from ironforge.tui.theme import CURSOR, CURSOR_AWAY, EMBER, FADED, HEAD, PLAIN, Look, rich_style, style
+from ironforge.tui.words import spark
 
-Cell = str | tuple[str, Style]
+
+class Spark(NamedTuple):
+    """A cell that draws its values over whatever width its column has."""
+
+    values: tuple[float, ...]
+    look: Look
+
+
+Cell = str | tuple[str, Look] | Spark
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +39,16 @@ class Column:
     width: int
     right: bool = False
     keep: int = 50
-    grows: bool = False
-    tail: bool = False  # what does not fit is cut at the left
+    grows: int = 0  # its share of what is left
+    most: int = 200  # the widest it grows
+    calm: bool = False  # changes by itself, as an age does: no reason to be drawn bold for a tick
 
 
-@dataclass(slots=True)
-class Row:
-    """A row: its id, and a cell for each column key. `tone` colours cells that have no style of their own."""
+class Row(NamedTuple):
+    """A row: its id, and a cell for each column key."""
 
     id: str
     cells: dict[str, Cell]
-    tone: Style = field(default_factory=lambda: PLAIN)
 
 
 class Grid(ScrollView, can_focus=True):
@@ -58,7 +67,7 @@ class Grid(ScrollView, can_focus=True):
             self.grid, self.row_id = grid, row_id
 
     class Opened(Message):
-        """Enter, or a click on the row under the cursor."""
+        """Enter, or a double click on a row."""
 
         def __init__(self, grid: Grid, row_id: str) -> None:
             super().__init__()
@@ -67,16 +76,26 @@ class Grid(ScrollView, can_focus=True):
     class NearEnd(Message):
         """The cursor comes near the last row: the owner may load more."""
 
+    class HeadClicked(Message):
+        def __init__(self, grid: Grid, column: str) -> None:
+            super().__init__()
+            self.grid, self.column = grid, column
+
     def __init__(
         self, columns: Sequence[Column], *, empty: Sequence[str] = (), id: str | None = None
     ) -> None:
         super().__init__(id=id)
         self._columns = list(columns)
-        self._rows: list[Row] = []
+        self._ids: list[str] = []
         self._places: dict[str, int] = {}
+        self._draw: Callable[[str], Row] = lambda row_id: Row(row_id, {})
+        self._seen: dict[
+            str, tuple[Row, frozenset[str]]
+        ] = {}  # drawn rows, and their cells that just changed
         self.cursor_id: str | None = None
         self.marks: set[str] = set()
         self.empty_words = list(empty)
+        self.sorted_by: tuple[str, bool] = ("", False)
         self._fitted: list[tuple[Column, int]] = []
         self._range_from: str | None = None
 
@@ -87,25 +106,66 @@ class Grid(ScrollView, can_focus=True):
         self._fit()
         self.refresh()
 
-    def show(self, rows: list[Row]) -> None:
-        """Replaces the rows. Cursor, marks and scroll stay on their rows; a cursor whose row left stays in place."""
+    def show(self, rows: Sequence[Row]) -> None:
+        """Replaces the rows."""
+        by_id = {row.id: row for row in rows}
+        self.show_ids(list(by_id), by_id.__getitem__)
+
+    def show_ids(self, ids: Sequence[str], draw: Callable[[str], Row]) -> None:
+        """Replaces the rows, of which only those in sight are drawn. Cursor, marks and scroll stay on their rows; a
+        cursor whose row left stays in its place."""
+        self._draw = draw
+        if ids != self._ids:
+            self._reorder(list(ids))
+        self._repaint()
+
+    def _reorder(self, ids: list[str]) -> None:
         place = self._places.get(self.cursor_id or "", 0)
-        old, self._rows = self._rows, rows
-        self._places = {row.id: at for at, row in enumerate(rows)}
-        if self.cursor_id not in self._places:
-            self.cursor_id = rows[min(place, len(rows) - 1)].id if rows else None
+        offset = place - self.scroll_offset.y
+        self._ids = ids
+        self._places = {row_id: at for at, row_id in enumerate(ids)}
+        moved = self.cursor_id not in self._places
+        if moved:
+            self.cursor_id = ids[min(place, len(ids) - 1)] if ids else None
+        self.virtual_size = Size(self.size.width, len(ids) + 1)
+        if not moved and self.cursor_place != place:  # the row moved: the view goes along
+            self.scroll_to(y=max(0, self.cursor_place - offset), animate=False, force=True)
+        elif ids:
+            self._scroll_into_view(self.cursor_place)
+        if moved:
             self.post_message(self.Moved(self, self.cursor_id))
-        self.virtual_size = Size(self.size.width, len(rows) + 1)
-        if len(old) != len(rows) or not rows:
+
+    def _repaint(self) -> None:
+        """Draws what is in sight and refreshes the lines that look otherwise."""
+        top = self.scroll_offset.y
+        before, self._seen = self._seen, {}
+        for at in range(top, min(len(self._ids), top + max(1, self.size.height - 1))):
+            row = self._draw(self._ids[at])
+            known = before.get(row.id)
+            self._seen[row.id] = (row, self._changes(known[0], row) if known else frozenset())
+        if list(before) != list(self._seen):
             self.refresh()
             return
-        for at, (before, after) in enumerate(zip(old, rows, strict=True)):
-            if before.id != after.id or before.cells != after.cells:
-                self._refresh_row(at)
+        for row_id, drawn in self._seen.items():
+            if before[row_id] != drawn:
+                self._refresh_row(self._places[row_id])
+
+    def _changes(self, before: Row, after: Row) -> frozenset[str]:
+        if before.cells == after.cells:
+            return frozenset()
+        calm = {column.key for column in self._columns if column.calm}
+        return frozenset(
+            key
+            for key, cell in after.cells.items()
+            if key not in calm
+            and not isinstance(cell, Spark)
+            and _text(before.cells.get(key, "")) != _text(cell)
+        )
 
     @property
-    def rows(self) -> list[Row]:
-        return self._rows
+    def ids(self) -> list[str]:
+        """Ids in the order shown."""
+        return self._ids
 
     @property
     def cursor_place(self) -> int:
@@ -122,7 +182,7 @@ class Grid(ScrollView, can_focus=True):
         self.move(by * max(1, self.size.height - 2))
 
     def move_end(self, last: bool) -> None:
-        self._set_cursor(len(self._rows) - 1 if last else 0)
+        self._set_cursor(len(self._ids) - 1 if last else 0)
 
     def toggle_mark(self) -> None:
         if self.cursor_id is not None:
@@ -138,12 +198,12 @@ class Grid(ScrollView, can_focus=True):
                 self.marks.add(self.cursor_id)
         else:
             low, high = sorted((self._places[self._range_from], self.cursor_place))
-            self.marks |= {row.id for row in self._rows[low : high + 1]}
+            self.marks |= set(self._ids[low : high + 1])
             self._range_from = None
         self.refresh()
 
     def mark_all(self) -> None:
-        self.marks |= {row.id for row in self._rows}
+        self.marks |= set(self._ids)
         self.refresh()
 
     def clear_marks(self) -> None:
@@ -162,6 +222,11 @@ class Grid(ScrollView, can_focus=True):
             self.move_page(pages[event.key])
         elif event.key in ("g", "home", "G", "end"):
             self.move_end(event.key in ("G", "end"))
+        elif event.key in ("shift+down", "shift+up") and self.cursor_id:
+            self.marks.add(self.cursor_id)
+            self.move(1 if event.key == "shift+down" else -1)
+            self.marks.add(self.cursor_id)
+            self.refresh()
         elif event.key == "enter" and self.cursor_id is not None:
             self.post_message(self.Opened(self, self.cursor_id))
         else:
@@ -170,18 +235,32 @@ class Grid(ScrollView, can_focus=True):
         event.prevent_default()
 
     def on_click(self, event: events.Click) -> None:
+        if event.y == 0:
+            left = 2
+            for column, cells in self._fitted:
+                if left <= event.x <= left + cells:
+                    self.post_message(self.HeadClicked(self, column.key))
+                left += cells + 1
+            return
         at = event.y - 1 + self.scroll_offset.y
-        if 0 <= at < len(self._rows) and event.y > 0:
+        if 0 <= at < len(self._ids):
             again = self.cursor_place == at
             self._set_cursor(at)
             if again and event.chain > 1:
-                self.post_message(self.Opened(self, self._rows[at].id))
+                self.post_message(self.Opened(self, self._ids[at]))
 
     # -- drawing ----------------------------------------------------------------------------------------------------
 
     def on_resize(self) -> None:
         self._fit()
-        self.virtual_size = Size(self.size.width, len(self._rows) + 1)
+        self.virtual_size = Size(self.size.width, len(self._ids) + 1)
+        self.refresh()
+
+    def on_focus(self) -> None:
+        self._refresh_row(self.cursor_place)
+
+    def on_blur(self) -> None:
+        self._refresh_row(self.cursor_place)
 
     def watch_dimmed(self) -> None:
         self.refresh()
@@ -192,44 +271,43 @@ class Grid(ScrollView, can_focus=True):
             self._fit()
         if y == 0:
             return self._header(width)
-        if not self._rows:
+        if not self._ids:
             return self._empty_line(y, width)
         at = y - 1 + self.scroll_offset.y
-        if at >= len(self._rows):
+        if at >= len(self._ids):
             return Strip.blank(width, self.rich_style)
-        return self._row_strip(self._rows[at], width)
+        row_id = self._ids[at]
+        row, changed = self._seen.get(row_id) or (self._draw(row_id), frozenset[str]())
+        return self._row_strip(row, changed, width)
 
-    def _row_strip(self, row: Row, width: int) -> Strip:
-        here = row.id == self.cursor_id
-        marked = row.id in self.marks
-        ground = (
-            Style(bgcolor=CURSOR)
-            if here and self.has_focus
-            else Style(bgcolor="#1d212a")
-            if here
-            else Style()
-        )
-        sign = "▌" if here else "▪" if marked else " "
-        segments = [Segment(sign + ("▪" if here and marked else " "), Style(color=EMBER, bold=True) + ground)]
+    def _row_strip(self, row: Row, changed: frozenset[str], width: int) -> Strip:
+        here, marked = row.id == self.cursor_id, row.id in self.marks
+        ground = (CURSOR if self.has_focus else CURSOR_AWAY) if here else None
+        base = rich_style(PLAIN.on(ground)) if here else self.rich_style
+        sign = ("▌" if here else " ") + ("▪" if marked else " ")
+        segments = [Segment(sign, rich_style(style(EMBER, bold=True).on(ground)))]
         for column, cells in self._fitted:
             cell = row.cells.get(column.key, "")
-            text, look = cell if isinstance(cell, tuple) else (cell, row.tone)
-            if column.tail:
-                text = text[-cells:]
+            if isinstance(cell, Spark):
+                text, look = spark(cell.values, cells), cell.look
+            else:
+                text, look = cell if isinstance(cell, tuple) else (cell, PLAIN)
             if self.dimmed:
                 look = FADED
-            segments.append(Segment(_fitted(text, cells, column.right), look + ground))
-            segments.append(Segment(" ", ground))
-        return (
-            Strip(segments)
-            .adjust_cell_length(width, ground + self.rich_style if not here else ground)
-            .apply_style(self.rich_style)
-        )
+            elif column.key in changed:
+                look = look.loud()
+            segments.append(Segment(_fitted(text, cells, column.right), rich_style(look.on(ground))))
+            segments.append(Segment(" ", rich_style(PLAIN.on(ground))))
+        return Strip(segments).adjust_cell_length(width, base).apply_style(self.rich_style)
 
     def _header(self, width: int) -> Strip:
-        segments = [Segment("  ", HEAD)]
+        head: Style = rich_style(HEAD)
+        segments = [Segment("  ", head)]
+        name, falling = self.sorted_by
         for column, cells in self._fitted:
-            segments.append(Segment(_fitted(column.title, cells, column.right) + " ", HEAD))
+            sign = ("▼" if falling else "▲") if column.key == name else ""
+            look = rich_style(style(EMBER, bold=True)) if sign else head
+            segments.append(Segment(_fitted(column.title + sign, cells, column.right) + " ", look))
         return Strip(segments).adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
 
     def _empty_line(self, y: int, width: int) -> Strip:
@@ -239,12 +317,8 @@ class Grid(ScrollView, can_focus=True):
             return Strip.blank(width, self.rich_style)
         words = self.empty_words[at]
         indent = max(2, (width - cell_len(words)) // 2)
-        look = Style(color=DIM, bold=at == 0)
-        return (
-            Strip([Segment(" " * indent + words, look)])
-            .adjust_cell_length(width, self.rich_style)
-            .apply_style(self.rich_style)
-        )
+        segments = [Segment(" " * indent + words, rich_style(HEAD if at == 0 else FADED))]
+        return Strip(segments).adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
 
     def _fit(self) -> None:
         """Chooses the columns that fit, in their order, and gives what is left to those that grow."""
@@ -252,26 +326,21 @@ class Grid(ScrollView, can_focus=True):
         kept = sorted(self._columns, key=lambda column: -column.keep)
         while len(kept) > 1 and sum(column.width + 1 for column in kept) > room:
             kept.pop()
-        left = max(0, room - sum(column.width + 1 for column in kept))
-        growing = [column for column in kept if column.grows]
-        share = left // len(growing) if growing else 0
-        self._fitted = [
-            (column, column.width + (share if column.grows else 0))
-            for column in self._columns
-            if column in kept
-        ]
+        widths = {column.key: column.width for column in kept}
+        _grow(widths, [column for column in kept if column.grows], room - sum(widths.values()) - len(widths))
+        self._fitted = [(column, widths[column.key]) for column in self._columns if column.key in widths]
 
     def _set_cursor(self, place: int) -> None:
-        if not self._rows:
+        if not self._ids:
             return
-        place = max(0, min(len(self._rows) - 1, place))
+        place = max(0, min(len(self._ids) - 1, place))
         before = self.cursor_place
-        self.cursor_id = self._rows[place].id
+        self.cursor_id = self._ids[place]
         self._refresh_row(before)
         self._refresh_row(place)
         self._scroll_into_view(place)
         self.post_message(self.Moved(self, self.cursor_id))
-        if place >= len(self._rows) - 20:
+        if place >= len(self._ids) - 20:
             self.post_message(self.NearEnd())
 
     def _scroll_into_view(self, place: int) -> None:
@@ -284,7 +353,25 @@ class Grid(ScrollView, can_focus=True):
     def _refresh_row(self, place: int) -> None:
         y = place + 1 - self.scroll_offset.y
         if 0 < y < self.size.height:
-            self.refresh(Region(0, place + 1, self.size.width, 1).translate((0, -self.scroll_offset.y)))
+            self.refresh(Region(0, y, self.size.width, 1))
+
+
+def _grow(widths: dict[str, int], growing: list[Column], left: int) -> None:
+    """Gives `left` cells to these columns by their shares, none more than its most."""
+    while left > 0 and growing:
+        shares = sum(column.grows for column in growing)
+        given = 0
+        for column in growing:
+            wanted = max(1, left * column.grows // shares)
+            more = max(0, min(wanted, column.most - widths[column.key], left - given))
+            widths[column.key] += more
+            given += more
+        growing = [column for column in growing if widths[column.key] < column.most]
+        left -= given
+
+
+def _text(cell: Cell) -> str:
+    return cell if isinstance(cell, str) else str(cell[0])
 
 
 def _fitted(text: str, cells: int, right: bool) -> str:

@@ -345,3 +345,20 @@ async def test_a_worker_answers_prometheus_about_its_processes(queue: RedisQueue
     wait_until(lambda: "ironforge_worker_children 2.0" in metrics(), 15, "both processes are told")
     os.kill(children_of(supervisor.pid)[0], signal.SIGKILL)
     wait_until(lambda: "ironforge_worker_crashes_total 1.0" in metrics(), 15, "the crash is told")
+
+
+async def test_statistics_agree_with_the_ledger(queue: RedisQueue, bench: Bench) -> None:
+    """duration_count = attempts that ended, wait_count = claims, sums within 5 % of what handlers saw."""
+    bench.worker("--concurrency", "10")
+    jobs = await queue.enqueue_many([NewJob("nap", b'{"mark":%d,"s":1.0}' % at) for at in range(10)])
+    jobs += await queue.enqueue_many([NewJob("flaky", max_retries=0) for _ in range(3)])
+    await _ended(queue, jobs)
+    stats = await queue.read_stats()
+    naps = stats.durations["nap", "completed"]
+    began, ended = ({line[1]: float(line[3]) for line in bench.lines(word)} for word in ("start", "end"))
+    seen_ms = sum(ended[mark] - began[mark] for mark in ended) * 1000
+    assert naps.count == len(ended) == 10
+    assert abs(naps.sum_ms - seen_ms) <= 0.05 * seen_ms
+    assert stats.durations["flaky", "failed"].count == len(bench.lines("ran")) == 3
+    assert stats.waits["nap"].count == 10 and stats.waits["flaky"].count == 3
+    assert (stats.completed["nap"], stats.failed["flaky"], stats.dlq["flaky"]) == (10, 3, 3)

@@ -130,7 +130,7 @@ class ConsoleApp(App[int]):
         self.animation_level = "none"
         for number in (signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self.exit, 0)
-        self._fit()
+        self._fit(*self.size)
         self.view.main().focus()
         self.set_interval(FRAME_S, self.frame)
         self.call_after_refresh(self._feed)
@@ -153,10 +153,9 @@ class ConsoleApp(App[int]):
         self.view.entered()
 
     def on_resize(self, event: events.Resize) -> None:
-        self._fit()
+        self._fit(*event.size)
 
-    def _fit(self) -> None:
-        width, height = self.size
+    def _fit(self, width: int, height: int) -> None:
         small = width < LEAST_WIDTH or height < LEAST_HEIGHT
         notice = self.query_one("#too-small", Static)
         notice.display = small

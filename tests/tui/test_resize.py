@@ -1,0 +1,20 @@
+"""A terminal that becomes too small is told so, and the console is back when it grows."""
+
+from __future__ import annotations
+
+from tests.tui.conftest import fed_console
+from tests.tui.screen import screen_text
+
+
+async def test_too_small_and_large_again() -> None:
+    app = fed_console()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.pause()
+        assert "Overview" in screen_text(app)
+        await pilot.resize_terminal(50, 12)
+        await pilot.pause()
+        text = screen_text(app)
+        assert "50×12" in text and "60×16" in text and "Overview" not in text
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause()
+        assert "Overview" in screen_text(app)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from tests.tui.conftest import fed_console
 from tests.tui.screen import screen_text
+from tests.waiting import eventually
 
 
 async def test_too_small_and_large_again() -> None:
     app = fed_console()
     async with app.run_test(size=(100, 30)) as pilot:
-        await pilot.pause()
-        assert "Overview" in screen_text(app)
+        await eventually(lambda: "Overview" in screen_text(app))
         await pilot.resize_terminal(50, 12)
-        await pilot.pause()
-        text = screen_text(app)
-        assert "50×12" in text and "60×16" in text and "Overview" not in text
+        await eventually(lambda: "50×12" in screen_text(app) and "60×16" in screen_text(app))
+        assert "Overview" not in screen_text(app)
         await pilot.resize_terminal(80, 24)
-        await pilot.pause()
-        assert "Overview" in screen_text(app)
+        await eventually(lambda: "Overview" in screen_text(app))

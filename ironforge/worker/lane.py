@@ -91,7 +91,8 @@ class Lane:
     async def _turn(self, slots: int) -> None:
         ended, self._ended = self._ended, []
         if slots:
-            self.idle = self._claim_wanted = False  # a wake that comes while this is under way makes it True again
+            # A wake that comes while this is under way makes it True again.
+            self.idle = self._claim_wanted = False
         turn = Turn(self._worker.wid, self.number, secrets.token_hex(6), slots, self._worker.queues, ended)
         reply = await self._sent(turn)
         for settlement, word in zip(ended, reply.settled, strict=True):

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import json
 import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ironforge.job import NewJob
 from ironforge.queue.backend import RedisQueue
-from tests.redis_server import RedisServer
-from tests.system.processes import environment, ironforge
+from tests.system.processes import durable_redis, environment, ironforge
 
 
 @pytest.fixture(scope="module")
 def durable() -> Iterator[str]:
-    """A Redis that keeps its data: the only one that a doctor calls well."""
-    from ironforge.embedded import find_server
-
-    with tempfile.TemporaryDirectory(prefix="if-") as folder:
-        server = RedisServer(Path(folder), str(find_server()[0]), "--appendonly", "yes")
-        server.start()
-        yield server.url
-        server.stop()
+    with durable_redis() as url:
+        yield url
 
 
 @pytest.fixture

@@ -7,10 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ironforge.embedded import find_server
+from tests.redis_server import RedisServer
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +29,18 @@ def environment(redis_url: str, namespace: str, **more: str) -> dict[str, str]:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         **more,
     }
+
+
+@contextmanager
+def durable_redis() -> Iterator[str]:
+    """The URL of a Redis that keeps its data: the only one that a doctor calls well."""
+    with tempfile.TemporaryDirectory(prefix="if-") as folder:
+        server = RedisServer(Path(folder), str(find_server()[0]), "--appendonly", "yes")
+        server.start()
+        try:
+            yield server.url
+        finally:
+            server.stop()
 
 
 @contextmanager

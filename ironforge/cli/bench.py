@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import secrets
+import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ironforge import config
 from ironforge.cli.output import add_json, print_json
-from ironforge.errors import ConfigError
+from ironforge.errors import ConfigError, StartupError
 from ironforge.job import NewJob, Priority
 
 if TYPE_CHECKING:
     from ironforge.forge import Forge
     from ironforge.queue.backend import RedisQueue
 
+KIND = "bench.noop"
 CONCURRENCY = 100
+LEASE_MS = 600_000  # nobody renews it: longer than a measurement
+STUCK_S = 30.0
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 SAMPLES = 300
 ORDERED = 200
 WIDTH = 30
@@ -48,10 +54,16 @@ def run(args: argparse.Namespace) -> int:
     results: dict[str, Any] = {}
 
     async def main() -> int:
+        this = asyncio.current_task()
+        assert this
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)  # to remove the namespace
         results.update(await _measure(settings, args.jobs, Progress(not args.json and sys.stderr.isatty())))
         return 0
 
-    asyncio_run(main())
+    try:
+        asyncio_run(main())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
     print_json(results) if args.json else _print(results)
     return 0 if results["priority_order"] else 1
 
@@ -63,18 +75,19 @@ class Progress:
         self._shown = shown
 
     @contextmanager
-    def of(self, title: str) -> Iterator[Any]:
+    def of(self, title: str) -> Generator[Callable[[float], None]]:
         def step(share: float) -> None:
             if self._shown:
                 done = round(max(0.0, min(1.0, share)) * WIDTH)
-                print(
-                    f"\r{title:<12} {'█' * done}{'·' * (WIDTH - done)} {share:>4.0%}", end="", file=sys.stderr
-                )
+                bar = f"{'█' * done}{'·' * (WIDTH - done)} {share:>4.0%}"
+                print(f"\r{title:<12} {bar}", end="", file=sys.stderr, flush=True)
 
         step(0)
-        yield step
-        if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr)
+        try:
+            yield step
+        finally:
+            if self._shown:
+                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 async def _measure(settings: config.Settings, jobs: int, progress: Progress) -> dict[str, Any]:
@@ -88,37 +101,85 @@ async def _measure(settings: config.Settings, jobs: int, progress: Progress) -> 
             raw = await _raw(queue, step)
         with progress.of("submit") as step:
             submitted = await _submit(queue, jobs, step)
-        ran: list[tuple[str, float]] = []
-        stop = await _start_worker(forge, queue, ran)
-        with progress.of("drain") as step:
-            drained = await _drain(ran, jobs, step)
-        with progress.of("latency") as step:
-            latencies = await _latency(queue, ran, step)
-        await stop()
+        async with _Worker(forge, queue, CONCURRENCY) as worker:
+            with progress.of("drain") as step:
+                drained = await _drain(worker, jobs, step)
+            with progress.of("latency") as step:
+                latencies = await _latency(queue, worker, step)
         with progress.of("priorities"):
-            ordered = await _priorities(forge, queue, ran)
-        return {
-            "server": health.server,
-            "durability": health.durability,
-            "jobs": jobs,
-            "concurrency": CONCURRENCY,
-            "submit_per_s": round(submitted),
-            "drain_per_s": round(drained),
-            "latency_ms": {
-                name: round(_quantile(latencies, q), 2)
-                for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
-            },
-            "latency_samples": len(latencies),
-            "priority_order": ordered,
-            "raw_pipelined_evals_per_s": round(raw),
-            "drain_share_of_raw": round(drained / raw, 3),
-        }
+            ordered = await _priorities(forge, queue)
     finally:
-        await _remove(queue)
+        await queue.remove_namespace()
         await forge.aclose()
+    return {
+        "server": health.server,
+        "durability": health.durability,
+        "jobs": jobs,
+        "concurrency": CONCURRENCY,
+        "submit_per_s": round(submitted),
+        "drain_per_s": round(drained),
+        "latency_ms": {name: round(_quantile(latencies, q), 2) for name, q in QUANTILES.items()},
+        "latency_samples": len(latencies),
+        "priority_order": ordered,
+        "raw_pipelined_evals_per_s": round(raw),
+        "drain_share_of_raw": round(drained / raw, 3),
+    }
 
 
-async def _raw(queue: RedisQueue, step: Any) -> float:
+class _Worker:
+    """One worker in this loop, as a context manager: when it ends, also by an error, nothing of it runs any more."""
+
+    def __init__(self, forge: Forge, queue: RedisQueue, concurrency: int) -> None:
+        self.ran: list[tuple[str, float]] = []  # the job's mark, and when its handler began
+        self._forge, self._queue, self._concurrency = forge, queue, concurrency
+        self._wid = f"bench-{secrets.token_hex(4)}"
+
+    async def __aenter__(self) -> Self:
+        from ironforge.queue.readings import WorkerInfo
+        from ironforge.task import TaskRegistry
+        from ironforge.worker.crew import Crew, CrewOptions
+
+        self._forge.tasks = TaskRegistry()
+
+        @self._forge.task(KIND)
+        async def noop(mark: str = "") -> None:  # pyright: ignore[reportUnusedFunction]
+            self.ran.append((mark, time.perf_counter()))
+
+        logging.getLogger("ironforge").setLevel(logging.ERROR)
+        info = WorkerInfo("bench", 0, 0, "", ("default",), self._concurrency)
+        await self._queue.register(self._wid, info, lease_ms=LEASE_MS)
+        self._crew = Crew(self._queue, self._wid, self._forge.tasks, CrewOptions(self._concurrency))
+        self._serving = asyncio.create_task(self._crew.serve())
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._crew.stop()
+            await self._serving
+            await self._queue.deregister(self._wid)
+        else:
+            self._serving.cancel()
+            await asyncio.gather(self._serving, return_exceptions=True)
+
+    async def until_ran(self, jobs: int, pause_s: float, step: Callable[[float], None] | None = None) -> None:
+        """Raises what ended the worker before it ran so many, and StartupError where nothing moves any more."""
+        seen, moved_at = -1, time.monotonic()
+        while len(self.ran) < jobs:
+            if self._serving.done():
+                self._serving.result()
+                raise StartupError("the worker ended before its jobs did")
+            if len(self.ran) > seen:
+                seen, moved_at = len(self.ran), time.monotonic()
+            elif time.monotonic() - moved_at > STUCK_S:
+                raise StartupError(
+                    f"no job ran for {STUCK_S:g} s; does this Redis answer? See 'ironforge doctor'"
+                )
+            if step:
+                step(len(self.ran) / jobs)
+            await asyncio.sleep(pause_s)
+
+
+async def _raw(queue: RedisQueue, step: Callable[[float], None]) -> float:
     """Two hash writes and two sorted set moves in a script: the least that a job costs, sent 100 at a time."""
     done, began = 0, time.perf_counter()
     while (took := time.perf_counter() - began) < 1.0:
@@ -128,84 +189,44 @@ async def _raw(queue: RedisQueue, step: Any) -> float:
     return done / (time.perf_counter() - began)
 
 
-async def _submit(queue: RedisQueue, jobs: int, step: Any) -> float:
+async def _submit(queue: RedisQueue, jobs: int, step: Callable[[float], None]) -> float:
     began = time.perf_counter()
     for at in range(0, jobs, 1000):
-        await queue.enqueue_many([NewJob("bench.noop") for _ in range(min(1000, jobs - at))])
+        await queue.enqueue_many([NewJob(KIND) for _ in range(min(1000, jobs - at))])
         step(at / jobs)
     return jobs / (time.perf_counter() - began)
 
 
-async def _start_worker(
-    forge: Forge, queue: RedisQueue, ran: list[tuple[str, float]], concurrency: int = CONCURRENCY
-) -> Any:
-    """One worker in this loop; gives the way to stop it."""
-    import logging
-
-    from ironforge.queue.readings import WorkerInfo
-    from ironforge.worker.crew import Crew, CrewOptions
-
-    logging.getLogger("ironforge").setLevel(logging.ERROR)
-    if forge.tasks.get("bench.noop") is None:
-
-        @forge.task("bench.noop")
-        async def noop(mark: str = "") -> None:  # pyright: ignore[reportUnusedFunction]
-            ran.append((mark, time.perf_counter()))
-
-    wid = f"bench-{secrets.token_hex(4)}"
-    await queue.register(wid, WorkerInfo("bench", 0, 0, "", ("default",), concurrency), lease_ms=600_000)
-    crew = Crew(queue, wid, forge.tasks, CrewOptions(concurrency))
-    serving = asyncio.create_task(crew.serve())
-
-    async def stop() -> None:
-        crew.stop()
-        await serving
-        await queue.deregister(wid)
-
-    return stop
+async def _drain(worker: _Worker, jobs: int, step: Callable[[float], None]) -> float:
+    await worker.until_ran(jobs, 0.01, step)
+    return (jobs - 1) / (worker.ran[jobs - 1][1] - worker.ran[0][1])
 
 
-async def _drain(ran: list[tuple[str, float]], jobs: int, step: Any) -> float:
-    while len(ran) < jobs:
-        step(len(ran) / jobs)
-        await asyncio.sleep(0.01)
-    return (jobs - 1) / (ran[jobs - 1][1] - ran[0][1])
-
-
-async def _latency(queue: RedisQueue, ran: list[tuple[str, float]], step: Any) -> list[float]:
+async def _latency(queue: RedisQueue, worker: _Worker, step: Callable[[float], None]) -> list[float]:
     """Milliseconds from just before the submit to the first line of the handler, on an idle worker."""
     found: list[float] = []
     for at in range(SAMPLES):
         await asyncio.sleep(0.002)
-        before, began = len(ran), time.perf_counter()
-        await queue.enqueue(NewJob("bench.noop"))
-        while len(ran) == before:
-            await asyncio.sleep(0)
-        found.append((ran[before][1] - began) * 1000)
+        before, began = len(worker.ran), time.perf_counter()
+        await queue.enqueue(NewJob(KIND))
+        await worker.until_ran(before + 1, 0)
+        found.append((worker.ran[before][1] - began) * 1000)
         step(at / SAMPLES)
     return sorted(found)
 
 
-async def _priorities(forge: Forge, queue: RedisQueue, ran: list[tuple[str, float]]) -> bool:
+async def _priorities(forge: Forge, queue: RedisQueue) -> bool:
     """Submitted in the wrong order, run one at a time: do they run in the right one?"""
-    ran.clear()
     wrong_way = list(reversed(Priority))
     jobs = [
-        NewJob("bench.noop", b'{"mark":"%s"}' % priority.value.encode(), priority=priority)
+        NewJob(KIND, b'{"mark":"%s"}' % priority.value.encode(), priority=priority)
         for priority in (wrong_way[at % len(wrong_way)] for at in range(ORDERED))
     ]
     await queue.enqueue_many(jobs)
-    stop = await _start_worker(forge, queue, ran, concurrency=1)
-    while len(ran) < ORDERED:
-        await asyncio.sleep(0.01)
-    await stop()
-    ranks = [Priority(mark).rank for mark, _ in ran]
+    async with _Worker(forge, queue, 1) as worker:
+        await worker.until_ran(ORDERED, 0.01)
+    ranks = [Priority(mark).rank for mark, _ in worker.ran]
     return ranks == sorted(ranks)
-
-
-async def _remove(queue: RedisQueue) -> None:
-    """The namespace leaves nothing behind."""
-    await queue.remove_namespace()
 
 
 def _quantile(ordered: list[float], q: float) -> float:
@@ -224,7 +245,7 @@ def _print(results: dict[str, Any]) -> None:
         f"  raw Redis  {results['raw_pipelined_evals_per_s']:>9,} scripts/s   the least a job costs; draining reaches {results['drain_share_of_raw']:.0%} of it"
     )
     print(
-        f"  latency    p50 {latency['p50']} ms   p95 {latency['p95']} ms   p99 {latency['p99']} ms   {results['latency_samples']} samples, idle worker"
+        f"  latency    p50 {latency['p50']} ms   p95 {latency['p95']} ms   p99 {latency['p99']} ms   max {latency['max']} ms   {results['latency_samples']} samples, idle worker"
     )
     print(
         f"  priority   {'✓ critical first, in order' if results['priority_order'] else '✗ OUT OF ORDER'}   {ORDERED} jobs at concurrency 1"

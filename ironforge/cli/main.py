@@ -81,7 +81,7 @@ def guarded(command: Callable[[], int]) -> int:
         sys.stdout.flush()  # else a reader that has gone would be noticed only after this function
         return code
     except KeyboardInterrupt:
-        return _fail("stopped by Ctrl-C", INTERRUPTED)
+        return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has gone, as `head` does; Python would complain of it at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

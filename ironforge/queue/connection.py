@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -72,7 +73,13 @@ def make_client(
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Turns what means "the store is away" into StoreUnavailable. Other errors of Redis are bugs and pass."""
+    """Around every exchange: what means "the store is away" becomes StoreUnavailable, other errors of Redis pass.
+
+    On Python 3.11 a cancellation that arrives just as a command was sent is lost in `asyncio.wait_for`, which the
+    client uses; whoever cancelled the task would wait for ever. It is raised here.
+    """
+    task = _this_task()
+    cancelled_before = task.cancelling() if task else 0
     try:
         yield
     except redis_errors.AuthenticationError:
@@ -85,6 +92,16 @@ def store_errors() -> Iterator[None]:
         if kind is None:
             raise
         raise StoreUnavailable(_MEANINGS.get(kind, f"Redis cannot answer now ({kind})")) from None
+    finally:
+        if task and task.cancelling() > cancelled_before:
+            raise asyncio.CancelledError
+
+
+def _this_task() -> asyncio.Task[object] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no loop runs here
+        return None
 
 
 def _kind_of(error: redis_errors.ResponseError) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,3 +112,34 @@ async def test_a_namespace_split_into_other_shards_is_refused(own_server: RedisS
 def test_a_url_that_cannot_be_used(url: str) -> None:
     with pytest.raises(ConfigError):
         make_client(url)
+
+
+async def test_a_cancellation_is_never_lost_in_an_exchange(queue: RedisQueue) -> None:
+    """The client itself loses one that comes just as the command was sent: about a third of these."""
+
+    async def cancelled_after(ticks: int) -> bool:
+        exchange = asyncio.create_task(queue.enqueue_many([NewJob("greet") for _ in range(300)]))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        asked = exchange.cancel()
+        await asyncio.wait([exchange])
+        return exchange.cancelled() or not asked
+
+    assert [at for at in range(40) if not await cancelled_after(at % 8)] == []
+
+
+async def test_what_runs_after_a_cancellation_may_still_speak_to_redis(queue: RedisQueue) -> None:
+    async def interrupted() -> str:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await queue.enqueue(NewJob("greet"))
+            cleaned.append((await queue.health()).durability)
+        return "never"
+
+    cleaned: list[str] = []
+    task = asyncio.create_task(interrupted())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled() and cleaned == ["none"]

@@ -83,7 +83,8 @@ class ConsoleApp(App[int]):
         farewell: Callable[[], list[str]] = list,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__()
+        # Under NO_COLOR Textual takes all colours away only from an app of the terminal's own ones.
+        super().__init__(ansi_color=True if theme.COLOURLESS else None)
         self.store = Store(read_only=read_only, clock=clock)
         self.time_mode = "relative"
         self.pending: dict[str, str] = {}  # what was asked for a job, by id, until the server answers
@@ -103,18 +104,19 @@ class ConsoleApp(App[int]):
             view.key: view for view in (self.overview, self.jobs, self.dead, self.workers_view, self.job)
         }
         self.at = "overview"
+        self._header, self._flash, self._keys = Header(id="header"), Flash(id="flash"), KeyBar(id="keys")
 
     # -- what is on the screen ----------------------------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:
         yield Static("", id="too-small")
         with Vertical(id="body"):
-            yield Header(id="header")
+            yield self._header
             with ContentSwitcher(initial="overview", id="views"):
                 yield from self._views.values()
-            yield Flash(id="flash")
+            yield self._flash
             yield Prompt(self._complete, id="prompt")
-            yield KeyBar(id="keys")
+            yield self._keys
 
     def on_mount(self) -> None:
         from ironforge.tui.looking import Looking
@@ -168,6 +170,8 @@ class ConsoleApp(App[int]):
 
     def frame(self) -> None:
         """Four times a second: what arrived meanwhile is drawn, once."""
+        if not self._header.is_attached:  # on the way out
+            return
         self.store.tick()
         changed = self.store.take_changed()
         if changed:
@@ -180,11 +184,10 @@ class ConsoleApp(App[int]):
             frozen = f"frozen {since}, {self._frozen_changes} changes waiting (p)"
         elif len(self.screen_stack) == 1:
             self.view.draw()
-        base = self.screen_stack[0]
-        base.query_one(Header).draw(self.store, Doing(self.at, frozen, self._requests_per_s()))
-        base.query_one(Flash).tick(self.view.foot())
+        self._header.draw(self.store, Doing(self.at, frozen, self._requests_per_s()))
+        self._flash.tick(self.view.foot())
         shown = [command for command in commands_of(self.at) if command.footer]
-        base.query_one(KeyBar).draw([(command, self.reason_against(command)) for command in shown])
+        self._keys.draw([(command, self.reason_against(command)) for command in shown])
 
     def _requests_per_s(self) -> float:
         now = time.monotonic()
@@ -196,7 +199,7 @@ class ConsoleApp(App[int]):
         return (last - first) / max(1.0, last_at - first_at)
 
     def flash(self, text: str, tone: str = "info", for_s: float = 6.0) -> None:
-        self.screen_stack[0].query_one(Flash).say(text, tone, for_s)
+        self._flash.say(text, tone, for_s)
 
     # -- the stream ---------------------------------------------------------------------------------------------------
 

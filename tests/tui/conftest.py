@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -50,11 +51,11 @@ def console_of(served: Served, *, read_only: bool = False) -> ConsoleApp:
     return ConsoleApp(prepare, read_only=read_only)
 
 
-def fed_console() -> ConsoleApp:
+def fed_console(**options: Any) -> ConsoleApp:
     """A console that never connects: the test puts events into its store."""
 
     async def prepare(say: Callable[[str], None]) -> str:
         await asyncio.Event().wait()
         return ""
 
-    return ConsoleApp(prepare)
+    return ConsoleApp(prepare, **options)

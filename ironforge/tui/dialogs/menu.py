@@ -28,7 +28,7 @@ class Menu(ModalScreen[str | None]):
     Menu { align: center middle; }
     Menu > Vertical { width: 76; max-width: 96%; height: 80%; border: round $primary; background: $surface; padding: 0 1;
         border-title-color: $primary; border-title-style: bold; border-subtitle-color: $text-muted; }
-    Menu Input { border: none; height: 1; margin: 0 0 1 0; background: $panel; }
+    Menu Input { margin: 0 0 1 0; background: $panel; }
     Menu Grid { background: $surface; }
     """
     BINDINGS = [Binding("escape", "leave", "close")]
@@ -50,7 +50,7 @@ class Menu(ModalScreen[str | None]):
             "type to find · enter does it · esc closes",
         )
         with box:
-            yield Input(placeholder="find an action")
+            yield Input(placeholder="find an action", compact=True)
             yield self._grid
 
     def on_mount(self) -> None:

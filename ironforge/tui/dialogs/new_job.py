@@ -88,7 +88,7 @@ class NewJob(ModalScreen[dict[str, Any] | None]):
                 yield Label("retries")
                 yield Input(was.get("retries", "3"), id="retries")
                 yield Label("limit s")
-                yield Input(was.get("timeout", ""), id="timeout", placeholder="the task's")
+                yield Input(was.get("timeout", ""), id="timeout", placeholder="task's")
             yield TextArea(
                 was.get("payload", "{}"), id="payload", tab_behavior="focus", show_line_numbers=True
             )

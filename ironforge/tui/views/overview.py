@@ -112,9 +112,26 @@ class Overview(View):
         self._draw_charts()
         self._grid.show(self.filtered([_row(queue) for queue in self.store.queues]))
         self._draw_attention()
+        self._make_room()
         if self._running_box.size.height:
             self._fetching.begin(self, self._fetch)
             self._draw_boxes()
+
+    def _make_room(self) -> None:
+        """Queues come first: the boxes below them get what is left."""
+        panels, middle = self.query_one("#panels"), self.query_one("#middle")
+        if self.is_wide:
+            panels.styles.height = None
+            panels.set_class(False, "-absent")
+            return
+        wanted = max(4, len(self.store.queues)) + 2  # the head, and a line of air
+        left = (
+            middle.size.height
+            - wanted
+            - int(self._attention.styles.height.value if self._attention.styles.height else 2)
+        )
+        panels.set_class(left < 5, "-absent")
+        panels.styles.height = max(5, min(14, left))
 
     async def _fetch(self) -> None:
         api = self.console.api

@@ -87,10 +87,14 @@ def _totals(store: Store, doing: Doing, width: int) -> Line:
     if not store.known:
         return left
     told = store.told_at_s if store.dimmed or store.link == "degraded" else None
-    dated: Line = [(time.strftime("  @%H:%M:%S", time.localtime(told)), style(GOLD))] if told else []
+    dated: Line = [(time.strftime(" @%H:%M:%S", time.localtime(told)), style(GOLD))] if told else []
     wide = width >= _WIDE
-    right = [*_counts(store, wide), *(_rates(store.stats, doing) if wide else []), *dated]
-    return spread(left, right, width)
+    rates = _rates(store.stats, doing) if wide else []
+    counts = _counts(store, wide)
+    # What does not fit goes from the left: the dead and the date of old numbers stay longest.
+    while counts and width_of([*left, *counts, *rates, *dated]) + 1 > width:
+        counts = counts[2:]
+    return spread(left, [*counts, *rates, *dated], width)
 
 
 def _counts(store: Store, wide: bool) -> Line:

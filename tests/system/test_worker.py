@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,52 +13,9 @@ import pytest
 from ironforge.job import Job, JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
 from tests.queue.state import check_books
-from tests.system.processes import (
-    ROOT,
-    await_text,
-    children_of,
-    environment,
-    free_port,
-    ironforge,
-    is_alive,
-    running,
-    stop,
-)
+from tests.system.bench import Bench, ended, is_running, times
+from tests.system.processes import await_text, children_of, free_port, is_alive, stop
 from tests.waiting import eventually, wait_until
-
-TARGET = "tests.system.tasks_forge:forge"
-
-
-class Bench:
-    """Starts workers on the test's namespace, and reads what handlers wrote."""
-
-    def __init__(self, redis_url: str, namespace: str, folder: Path) -> None:
-        self.ledger = folder / "ledger"
-        self.ledger.touch()
-        self.folder = folder
-        self.env = environment(redis_url, namespace, LEDGER=str(self.ledger))
-        self._stack = ExitStack()
-        self._count = 0
-
-    def worker(self, *words: str) -> subprocess.Popen[bytes]:
-        """A worker that is ready; its log is `w<n>.log`."""
-        self._count += 1
-        log = self.folder / f"w{self._count}.log"
-        log.touch()
-        process = self._stack.enter_context(
-            running(ironforge("worker", TARGET, *words), self.env, log, cwd=ROOT)
-        )
-        await_text(log, "worker ready")
-        return process
-
-    def log(self, number: int = 1) -> str:
-        return (self.folder / f"w{number}.log").read_text()
-
-    def lines(self, word: str) -> list[list[str]]:
-        return [line.split() for line in self.ledger.read_text().splitlines() if line.startswith(word + " ")]
-
-    def close(self) -> None:
-        self._stack.close()
 
 
 @pytest.fixture
@@ -68,30 +23,6 @@ def bench(redis_url: str, namespace: str, tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(redis_url, namespace, tmp_path)
     yield bench
     bench.close()
-
-
-async def _ended(queue: RedisQueue, jobs: list[Job], timeout_s: float = 30) -> list[Job]:
-    """The jobs, once all of them completed, died or were cancelled."""
-
-    async def all_ended() -> list[Job] | None:
-        found = [job for job in await queue.get_many([job.id for job in jobs]) if job]
-        ends = (JobStatus.COMPLETED, JobStatus.DEAD, JobStatus.CANCELLED)
-        return found if all(job.status in ends for job in found) else None
-
-    found = await eventually(all_ended, timeout_s, f"{len(jobs)} jobs ended")
-    assert found
-    return found
-
-
-async def _running(queue: RedisQueue, job: Job) -> None:
-    async def runs() -> bool:
-        return (await queue.get(job.id)).status is JobStatus.RUNNING
-
-    await eventually(runs, 15, "the job runs")
-
-
-def _times(jobs: list[Job], outcome: str) -> list[int]:
-    return [sum(attempt.outcome == outcome for attempt in job.attempts) for job in jobs]
 
 
 async def test_every_form_of_handler(queue: RedisQueue, bench: Bench) -> None:
@@ -103,7 +34,7 @@ async def test_every_form_of_handler(queue: RedisQueue, bench: Bench) -> None:
             NewJob("process.nap", b'{"mark":2}'),
         ]
     )
-    quick, thread, process = await _ended(queue, jobs)
+    quick, thread, process = await ended(queue, jobs)
     assert (quick.result, thread.result) == (7, "thread")
     assert process.result not in (None, int(bench.lines("ran")[0][2])), "a process of its own"
     await check_books(queue)
@@ -123,9 +54,9 @@ async def test_failures_wait_2_4_8_seconds_and_then_the_job_is_dead(queue: Redis
         waits_ms = found.run_at_ms - found.attempts[-1].finished_ms
         assert wait_s * 1000 <= waits_ms <= wait_s * 1100
         await queue.run_now(job.id)
-    (dead,) = await _ended(queue, [job])
+    (dead,) = await ended(queue, [job])
     assert (dead.status, dead.retry_count, dead.reason) == (JobStatus.DEAD, 3, "retries_spent")
-    assert _times([dead], "failed") == [4] and dead.last_error and "no route" in dead.last_error.message
+    assert times([dead], "failed") == [4] and dead.last_error and "no route" in dead.last_error.message
     assert "tasks_forge.py" in dead.last_error.traceback and "worker/run.py" not in dead.last_error.traceback
 
 
@@ -134,7 +65,7 @@ async def test_a_handler_chooses_its_outcome(queue: RedisQueue, bench: Bench) ->
     later = await queue.enqueue(NewJob("again", b'{"delay":60}'))
     never = await queue.enqueue(NewJob("never"))
     wrong = await queue.enqueue(NewJob("again", b'{"nonsense":1}', max_retries=0))
-    dead, misfit = await _ended(queue, [never, wrong])
+    dead, misfit = await ended(queue, [never, wrong])
     assert (dead.status, dead.reason, dead.retry_count) == (JobStatus.DEAD, "discarded", 0)
     assert (
         misfit.last_error
@@ -156,7 +87,7 @@ async def test_hostile_errors_and_results_settle(queue: RedisQueue, bench: Bench
     jobs = await queue.enqueue_many(
         [NewJob("hostile", b'{"how":"%s"}' % how.encode(), max_retries=0) for how in hows]
     )
-    found = await _ended(queue, jobs)
+    found = await ended(queue, jobs)
     assert [job.status.value for job in found] == ["dead", "dead", "completed", "dead", "dead"]
     assert all(len(job.last_error.message) < 10_000 for job in found if job.last_error)
     assert "Traceback" not in bench.log()
@@ -167,11 +98,11 @@ async def test_the_time_limit_ends_every_form(queue: RedisQueue, bench: Bench, k
     bench.worker("--concurrency", "1")
     payload = b'{"mark":1}' if kind == "stubborn" else b"{}"
     job = await queue.enqueue(NewJob(kind, payload, max_retries=0))
-    (dead,) = await _ended(queue, [job], 20)
+    (dead,) = await ended(queue, [job], 20)
     assert dead.last_error and dead.last_error.type == "TimeLimitExceeded"
     assert dead.crashes == 0
     after = await queue.enqueue(NewJob("quick"))
-    assert (await _ended(queue, [after], 20))[0].status is JobStatus.COMPLETED, "the slot is back"
+    assert (await ended(queue, [after], 20))[0].status is JobStatus.COMPLETED, "the slot is back"
 
 
 async def test_a_cancel_reaches_the_handler_within_two_seconds(queue: RedisQueue, bench: Bench) -> None:
@@ -186,7 +117,7 @@ async def test_a_cancel_reaches_the_handler_within_two_seconds(queue: RedisQueue
     for job in jobs:
         await queue.cancel(job.id)
     asked_ms = await queue.now_ms()
-    found = await _ended(queue, jobs, 10)
+    found = await ended(queue, jobs, 10)
     assert [job.status for job in found] == [JobStatus.CANCELLED] * 3
     assert all(job.finished_ms is not None and job.finished_ms - asked_ms < 2000 for job in found)
     assert [line[1] for line in bench.lines("end")] == ["2"], "the thread saw it, the others were ended"
@@ -195,7 +126,7 @@ async def test_a_cancel_reaches_the_handler_within_two_seconds(queue: RedisQueue
 async def test_never_more_at_once_than_the_concurrency(queue: RedisQueue, bench: Bench) -> None:
     jobs = await queue.enqueue_many([NewJob("nap", b'{"mark":%d,"s":0.1}' % at) for at in range(25)])
     bench.worker("--concurrency", "5")
-    await _ended(queue, jobs)
+    await ended(queue, jobs)
     events = sorted((float(line[3]), line[0]) for word in ("start", "end") for line in bench.lines(word))
     at_once = most = 0
     for _, word in events:
@@ -209,14 +140,14 @@ async def test_a_thousand_jobs_at_concurrency_1_run_in_submission_order(
 ) -> None:
     jobs = await queue.enqueue_many([NewJob("quick", b'{"mark":%d}' % at) for at in range(1000)])
     bench.worker("--concurrency", "1")
-    await _ended(queue, jobs, 60)
+    await ended(queue, jobs, 60)
     assert [int(line[1]) for line in bench.lines("ran")] == list(range(1000))
 
 
 async def test_a_lock_is_held_by_one_job_over_all_workers(queue: RedisQueue, bench: Bench) -> None:
     bench.worker("--processes", "2")
     jobs = await queue.enqueue_many([NewJob("locked", b'{"mark":%d}' % at) for at in range(8)])
-    await _ended(queue, jobs, 40)
+    await ended(queue, jobs, 40)
     events = [line[0] for line in map(str.split, bench.ledger.read_text().splitlines())]
     assert events == ["enter", "leave"] * 8
 
@@ -240,9 +171,9 @@ async def test_a_killed_child_loses_nothing_and_nothing_is_twice_in_the_books(
         await eventually(lambda kills=kills: len(bench.lines("end")) > kills * 8, 20, "some jobs ended")
         os.kill(children_of(supervisor.pid)[0], signal.SIGKILL)
         await eventually(lambda: len(children_of(supervisor.pid)) == 2, 15, "it is replaced")
-    found = await _ended(queue, jobs, 60)
+    found = await ended(queue, jobs, 60)
     assert [job.status for job in found] == [JobStatus.COMPLETED] * 60
-    assert _times(found, "completed") == [1] * 60
+    assert times(found, "completed") == [1] * 60
     assert sum(job.crashes for job in found) > 0 and all(job.retry_count == 0 for job in found)
     crashed = next(job for job in found if job.crashes)
     assert crashed.last_error and "SIGKILL" in crashed.last_error.message
@@ -257,16 +188,16 @@ async def test_a_poison_pill_is_dead_after_three_crashes_and_its_neighbours_live
     bench.worker("--concurrency", "10")
     pill = await queue.enqueue(NewJob("poison"))
     others = await queue.enqueue_many([NewJob("nap", b'{"mark":%d,"s":0.05}' % at) for at in range(50)])
-    (dead,) = await _ended(queue, [pill], 60)
+    (dead,) = await ended(queue, [pill], 60)
     assert (dead.status, dead.reason, dead.crashes) == (JobStatus.DEAD, "worker_lost", 3)
     assert len(bench.lines("poison")) == 3
-    found = await _ended(queue, others, 60)
+    found = await ended(queue, others, 60)
     assert Counter(job.status for job in found) == {JobStatus.COMPLETED: 50}
     assert all(job.retry_count == 0 and job.crashes <= 2 for job in found)
     await check_books(queue)
 
 
-async def test_sigterm_lets_jobs_finish_and_leaves_nothing_running(queue: RedisQueue, bench: Bench) -> None:
+async def test_sigterm_lets_jobs_finish_and_leaves_nothingis_running(queue: RedisQueue, bench: Bench) -> None:
     supervisor = bench.worker("--concurrency", "5")
     jobs = await queue.enqueue_many([NewJob("nap", b'{"mark":%d,"s":0.5}' % at) for at in range(12)])
     await eventually(lambda: len(bench.lines("start")) >= 5, 15)
@@ -285,8 +216,8 @@ async def test_past_the_deadline_jobs_are_released_uncharged_and_run_elsewhere(
     supervisor = bench.worker("--shutdown-timeout", "0.3")
     job = await queue.enqueue(NewJob("nap", b'{"mark":1,"s":20}'))
     stubborn = await queue.enqueue(NewJob("stubborn", b'{"mark":2}', timeout_ms=60_000))
-    await _running(queue, job)
-    await _running(queue, stubborn)
+    await is_running(queue, job)
+    await is_running(queue, stubborn)
     assert stop(supervisor) == 0
     for waiting in (await queue.get(job.id), await queue.get(stubborn.id)):
         assert (waiting.status, waiting.retry_count, waiting.crashes) == (JobStatus.QUEUED, 0, 0)
@@ -296,7 +227,7 @@ async def test_past_the_deadline_jobs_are_released_uncharged_and_run_elsewhere(
 async def test_a_second_signal_is_quicker(queue: RedisQueue, bench: Bench) -> None:
     supervisor = bench.worker("--shutdown-timeout", "60")
     job = await queue.enqueue(NewJob("nap", b'{"mark":1,"s":50}'))
-    await _running(queue, job)
+    await is_running(queue, job)
     supervisor.send_signal(signal.SIGTERM)
     await_text(bench.folder / "w1.log", "stopping: running jobs may finish")
     supervisor.send_signal(signal.SIGINT)
@@ -315,8 +246,8 @@ async def test_a_killed_supervisor_leaves_no_orphan_and_its_jobs_go_on(
     supervisor.wait()
     wait_until(lambda: not is_alive(child), 15, "the child ended by itself")
     bench.worker("--concurrency", "5")
-    found = await _ended(queue, jobs, 60)
-    assert _times(found, "completed") == [1] * 10
+    found = await ended(queue, jobs, 60)
+    assert times(found, "completed") == [1] * 10
     await check_books(queue)
 
 
@@ -352,12 +283,12 @@ async def test_statistics_agree_with_the_ledger(queue: RedisQueue, bench: Bench)
     bench.worker("--concurrency", "10")
     jobs = await queue.enqueue_many([NewJob("nap", b'{"mark":%d,"s":1.0}' % at) for at in range(10)])
     jobs += await queue.enqueue_many([NewJob("flaky", max_retries=0) for _ in range(3)])
-    await _ended(queue, jobs)
+    await ended(queue, jobs)
     stats = await queue.read_stats()
     naps = stats.durations["nap", "completed"]
-    began, ended = ({line[1]: float(line[3]) for line in bench.lines(word)} for word in ("start", "end"))
-    seen_ms = sum(ended[mark] - began[mark] for mark in ended) * 1000
-    assert naps.count == len(ended) == 10
+    began, stopped = ({line[1]: float(line[3]) for line in bench.lines(word)} for word in ("start", "end"))
+    seen_ms = sum(stopped[mark] - began[mark] for mark in stopped) * 1000
+    assert naps.count == len(stopped) == 10
     assert abs(naps.sum_ms - seen_ms) <= 0.05 * seen_ms
     assert stats.durations["flaky", "failed"].count == len(bench.lines("ran")) == 3
     assert stats.waits["nap"].count == 10 and stats.waits["flaky"].count == 3

@@ -13,8 +13,8 @@ from ironforge.job import JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
 from tests.queue.state import check_books
 from tests.redis_server import RedisServer
+from tests.system.bench import Bench
 from tests.system.processes import is_alive, stop
-from tests.system.test_worker import Bench
 from tests.waiting import eventually, wait_until
 
 

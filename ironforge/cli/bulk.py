@@ -54,7 +54,7 @@ class _Bulk:
             )
             raise
         for found in answer["errors"]:
-            self.refuse(self._lines[found["index"]][0], f"{found['pointer'] or '/'}: {found['detail']}")
+            self.refuse(self._lines[int(found["index"])][0], f"{found['pointer'] or '/'}: {found['detail']}")
         ids = [job_id for job_id in answer["ids"] if job_id]
         self.accepted += len(ids)
         for job_id in ids:

@@ -73,14 +73,18 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[object]], empty: 
         all(isinstance(row[at], int | float) or row[at] is None for row in rows) for at in range(len(titles))
     ]
     widths = [max(_width(title), *(_width(row[at]) for row in cells)) for at, title in enumerate(titles)]
-    room = shutil.get_terminal_size((200, 24)).columns if sys.stdout.isatty() else None
+    room = shutil.get_terminal_size((200, 24)).columns if on_terminal() else None
     for row in (titles, *cells):
         print(_line(row, widths, numeric, room))
 
 
+def on_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
 def coloured(word: str) -> str:
     """The word in its colour, where the output is a terminal that wants colours."""
-    wanted = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    wanted = on_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return f"\x1b[{_COLOURS[word]}m{word}\x1b[0m" if wanted and word in _COLOURS else word
 
 

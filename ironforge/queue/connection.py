@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -72,7 +72,7 @@ def make_client(
 
 
 @contextmanager
-def store_errors() -> Iterator[None]:
+def store_errors() -> Generator[None]:
     """Around every exchange: what means "the store is away" becomes StoreUnavailable, other errors of Redis pass.
 
     On Python 3.11 a cancellation that arrives just as a command was sent is lost in `asyncio.wait_for`, which the

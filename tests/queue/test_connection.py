@@ -118,7 +118,8 @@ async def test_a_cancellation_is_never_lost_in_an_exchange(queue: RedisQueue) ->
     """The client itself loses one that comes just as the command was sent: about a third of these."""
 
     async def cancelled_after(ticks: int) -> bool:
-        exchange = asyncio.create_task(queue.enqueue_many([NewJob("greet") for _ in range(300)]))
+        jobs = [NewJob("greet") for _ in range(300)]
+        exchange = asyncio.create_task(queue.enqueue_many(jobs))
         for _ in range(ticks):
             await asyncio.sleep(0)
         asked = exchange.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ironforge.job import Attempt, Job, JobError
+from ironforge.job import DEFAULT_TIMEOUT_S, Attempt, Job, JobError
 from ironforge.json_exact import is_json
 from ironforge.schemas import instant_text
 
@@ -29,7 +29,7 @@ def job_json(job: Job, *, trusted: bool = False) -> bytes:
         "run_at": instant_text(job.run_at_ms),
         "started_at": instant_text(job.started_ms),
         "finished_at": instant_text(job.finished_ms),
-        "timeout_s": job.timeout_s,
+        "timeout_s": DEFAULT_TIMEOUT_S if job.timeout_s is None else job.timeout_s,
         "worker": job.worker,
         "last_error": _error(job.last_error),
         "attempts": [_attempt(attempt) for attempt in job.attempts],

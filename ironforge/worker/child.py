@@ -21,6 +21,7 @@ log = logging.getLogger("ironforge.worker")
 
 # Exit codes that tell the supervisor that this end was meant.
 DONE, MISUSED, RECYCLE, LEASE_LOST = 0, 2, 76, 77
+ORPHAN_S = 4.0  # a child without a supervisor: so long for what runs, then its release, all within the lease
 
 
 def main() -> None:
@@ -39,7 +40,7 @@ def main() -> None:
     said = receive(channel)
     if said is None:
         sys.exit(DONE)
-    code = asyncio_run(_serve(forge, said["go"], order))
+    code = asyncio_run(_serve(forge, said["go"], order, channel))
     logging.shutdown()
     os._exit(code)  # threads of handlers that do not end must not keep the process
 
@@ -54,14 +55,15 @@ def asyncio_run(main_coroutine: object) -> int:
         return runner.run(main_coroutine)  # type: ignore[arg-type]
 
 
-async def _serve(forge: Forge, wid: str, order: ChildOrder) -> int:
+async def _serve(forge: Forge, wid: str, order: ChildOrder, channel: socket.socket) -> int:
     queue = await forge.connect(check=False)
     crew = Crew(
         queue, wid, forge.tasks, CrewOptions(order.concurrency, order.queues, order.shutdown_timeout_s)
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, crew.stop)
+        loop.add_signal_handler(number, crew.stop, 1)
+    loop.add_reader(channel, _listen, channel, crew)
     try:
         await crew.serve()
     except LeaseLost as lost:
@@ -76,6 +78,18 @@ async def _serve(forge: Forge, wid: str, order: ChildOrder) -> int:
         pass  # the supervisor hands back, or the lease runs out
     await forge.aclose()
     return RECYCLE if crew.recycled else DONE
+
+
+def _listen(channel: socket.socket, crew: Crew) -> None:
+    """What the supervisor says. When it is gone, its lease is soon over: what does not end by then is released."""
+    loop = asyncio.get_running_loop()
+    said = receive(channel)
+    if said is None:
+        loop.remove_reader(channel)
+        crew.stop(1)
+        loop.call_later(ORPHAN_S, crew.stop, 2)
+    else:
+        crew.stop(said["stop"])
 
 
 async def connect_patiently(forge: Forge, *, allow_unsafe: bool = False) -> None:

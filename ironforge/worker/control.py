@@ -2,6 +2,8 @@
 
 child -> supervisor   {"hello": {…}}  its settings and kinds, once its module is loaded; or {"error": "…"}
 supervisor -> child   {"go": "<worker id>"}  it is registered, and may claim
+supervisor -> child   {"stop": 1 | 2}  how far down the ladder: drain, or release what runs. Not a signal: service
+                      managers send their own to every process at once, which must not count twice
 """
 
 from __future__ import annotations

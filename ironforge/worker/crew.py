@@ -62,6 +62,7 @@ class Crew:
         self._free_slots = list(range(options.concurrency, 0, -1))
         self._done = self._failed = 0
         self._wake_wanted = asyncio.Event()
+        self._steps_down = 0
         self._stop_asked = asyncio.Event()
         self._release_asked = asyncio.Event()
         self._serving: list[asyncio.Task[None]] = []
@@ -101,16 +102,17 @@ class Crew:
             await self._processes.close()
             self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def stop(self) -> None:
-        """A step down the ladder: drain; then release what runs; then go at once."""
+    def stop(self, step: int | None = None) -> None:
+        """Goes down the ladder to a step, or to the next: 1 drain, 2 release what runs, 3 go at once."""
+        self._steps_down = max(self._steps_down, self._steps_down + 1 if step is None else step)
+        if self._steps_down > 2:
+            os._exit(1)
         if not self._stop_asked.is_set():
             log.info("stopping: running jobs may finish within %.0f s", self._options.shutdown_timeout_s, extra={"running": len(self._runs)})  # fmt: skip
             self._stop_asked.set()
-        elif not self._release_asked.is_set():
+        if self._steps_down == 2 and not self._release_asked.is_set():
             log.info("stopping now: running jobs are released", extra={"running": len(self._runs)})
             self._release_asked.set()
-        else:
-            os._exit(1)
 
     # -- what lanes ask of their worker -------------------------------------------------------------------------
 

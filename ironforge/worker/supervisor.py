@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -64,6 +65,7 @@ class Child:
     channel: socket.socket
     born: float = field(default_factory=time.monotonic)
     registered: bool = False
+    claims: bool = False
     ended_by_us: bool = False
     rss_bytes: int = 0
 
@@ -74,6 +76,19 @@ class Child:
     def signal(self, number: int) -> None:
         if self.tied.process.poll() is None:
             self.tied.process.send_signal(number)
+
+    def end(self) -> None:
+        """Kills it; its end is ours then, and no crash."""
+        self.ended_by_us = True
+        self.signal(signal.SIGKILL)
+
+    def stop(self, step: int) -> None:
+        """Down the ladder: 1 drain, 2 release, 3 end. One that claims nothing yet is ended at once."""
+        if step > 2 or not self.claims:
+            self.end()
+            return
+        with contextlib.suppress(OSError):  # it is gone already
+            control.send(self.channel, {"stop": step})
 
     def look_at_memory(self) -> None:
         """Kept for the day it dies: then nobody can ask any more."""
@@ -90,6 +105,9 @@ class Supervisor:
         self._children: dict[str, Child] = {}
         self._signals = 0
         self._crashes = 0
+        self._served = (
+            False  # once a child was ready, a module that no longer loads is no reason to end the others
+        )
         self._stopping = asyncio.Event()
         self._forge: Forge | None = None
         self._connecting = asyncio.Lock()
@@ -163,32 +181,54 @@ class Supervisor:
 
     async def _introduce(self, child: Child) -> bool:
         """Hears what the child is, registers it, and lets it claim. False when it died before."""
-        child.channel.settimeout(HANDSHAKE_S)
-        said = await self._in_thread(partial(control.receive, child.channel))
-        if said is None:
+        said = await self._in_thread(partial(self._hear, child))
+        if self._stopping.is_set() or said is None:
+            child.end()
             code = await self._in_thread(child.tied.process.wait)
-            log.error("a worker process ended (%s) before it was ready", _end(code))
+            if not self._stopping.is_set():
+                log.error("a worker process ended (%s) before it was ready", _end(code))
             return False
         if "error" in said:
-            raise ConfigError(said["error"])
+            if not self._served:
+                raise ConfigError(said["error"])
+            log.error("a worker cannot be replaced: %s", said["error"])
+            return False
         queue = await self._connect(said["hello"])
+        if queue is None:
+            return False
         info = WorkerInfo(
             socket.gethostname(), child.pid, os.getpid(), ironforge.__version__, self._options.queues,
             self._options.concurrency, said["hello"]["kinds"],
         )  # fmt: skip
-        await self._insist(partial(queue.register, child.wid, info))
-        child.registered = True
+        child.registered = bool(await self._insist(partial(queue.register, child.wid, info)))
         if self._last_crash:
             await self._insist(partial(queue.beat, child.wid, {"last_crash": json.dumps(self._last_crash)}))
-        control.send(child.channel, {"go": child.wid})
         if self._stopping.is_set():
-            child.signal(signal.SIGTERM)
+            child.end()
+        with contextlib.suppress(OSError):  # it died meanwhile, which is seen soon
+            control.send(child.channel, {"go": child.wid})
+        child.claims = self._served = True
         return True
+
+    def _hear(self, child: Child) -> dict[str, Any] | None:
+        child.channel.settimeout(HANDSHAKE_S)
+        try:
+            return control.receive(child.channel)
+        except TimeoutError:
+            log.error(
+                "a worker process is not ready after %.0f s: its module takes too long to load", HANDSHAKE_S
+            )
+        except OSError:
+            pass  # the child is gone
+        finally:
+            child.channel.settimeout(None)
+        return None
 
     async def _after(self, child: Child, code: int) -> None:
         """Its jobs go back at once, with what is known of its death."""
         assert self._forge
-        meant = child.ended_by_us or code in (0, MISUSED, RECYCLE, LEASE_LOST)
+        told_too = self._stopping.is_set() and code == -signal.SIGTERM  # by a service manager, as we were
+        meant = child.ended_by_us or told_too or code in (0, MISUSED, RECYCLE, LEASE_LOST)
         cause: Literal["crashed", "ended"] = "ended" if meant else "crashed"
         evidence = {"ended": _end(code), "pid": child.pid, "rss_bytes": child.rss_bytes or None, "host": socket.gethostname()}  # fmt: skip
         handed = await self._insist(partial(self._forge.queue.hand_back, child.wid, cause, evidence))
@@ -215,8 +255,7 @@ class Supervisor:
         for child, word in zip(held, words or [], strict=False):
             if word == "gone" and child.tied.process.poll() is None:
                 log.error("the lease of a worker was taken; it is replaced", extra={"worker": child.wid})
-                child.ended_by_us = True
-                child.signal(signal.SIGKILL)
+                child.end()
 
     async def _look_at_memory(self) -> None:
         for child in self._children.values():
@@ -228,15 +267,14 @@ class Supervisor:
         self._signals += 1
         self._stopping.set()
         for child in self._children.values():
-            child.signal(signal.SIGTERM if self._signals < 3 else signal.SIGKILL)
-        if self._signals == 1:
-            loop = asyncio.get_running_loop()
-            loop.call_later(self._options.shutdown_timeout_s + PATIENCE_S, self._lose_patience)
+            child.stop(self._signals)
+        loop = asyncio.get_running_loop()
+        drain_s = self._options.shutdown_timeout_s if self._signals == 1 else 0
+        loop.call_later(drain_s + PATIENCE_S, self._lose_patience)
 
     def _lose_patience(self) -> None:
         for child in self._children.values():
-            child.ended_by_us = True
-            child.signal(signal.SIGKILL)
+            child.end()
 
     def _serve_metrics(self) -> Callable[[], None]:
         if self._options.metrics_addr is None:
@@ -256,13 +294,30 @@ class Supervisor:
 
     # -- small things -----------------------------------------------------------------------------------------------
 
-    async def _connect(self, said: dict[str, Any]) -> RedisQueue:
+    async def _connect(self, said: dict[str, Any]) -> RedisQueue | None:
+        """None when asked to stop before Redis was there."""
         async with self._connecting:
             if self._forge is None:
                 forge = Forge(settings=control.settings_of(said))
-                await connect_patiently(forge, allow_unsafe=self._options.allow_unsafe)
+                connecting = asyncio.create_task(
+                    connect_patiently(forge, allow_unsafe=self._options.allow_unsafe)
+                )
+                if not await self._before_stop(connecting):
+                    return None
                 self._forge = forge
         return self._forge.queue
+
+    async def _before_stop(self, work: asyncio.Task[None]) -> bool:
+        """True when it is done, False when a stop came first; then it is given up."""
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not work.done():
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            return False
+        work.result()
+        return True
 
     async def _insist(self, call: Any) -> Any:
         """The call's answer, however long Redis is away; None when the supervisor stops meanwhile."""

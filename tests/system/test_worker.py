@@ -197,7 +197,7 @@ async def test_a_poison_pill_is_dead_after_three_crashes_and_its_neighbours_live
     await check_books(queue)
 
 
-async def test_sigterm_lets_jobs_finish_and_leaves_nothingis_running(queue: RedisQueue, bench: Bench) -> None:
+async def test_sigterm_lets_jobs_finish_and_leaves_nothing_running(queue: RedisQueue, bench: Bench) -> None:
     supervisor = bench.worker("--concurrency", "5")
     jobs = await queue.enqueue_many([NewJob("nap", b'{"mark":%d,"s":0.5}' % at) for at in range(12)])
     await eventually(lambda: len(bench.lines("start")) >= 5, 15)

@@ -1,0 +1,116 @@
+"""Signals at awkward moments, and from service managers that send them to every process at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from ironforge.job import Job, JobStatus, NewJob
+from ironforge.queue.backend import RedisQueue
+from tests.queue.state import check_books
+from tests.system.bench import Bench, is_running
+from tests.system.processes import await_text, children_of, is_alive, stop
+from tests.waiting import eventually, wait_until
+
+
+def _tree(pid: int) -> list[int]:
+    """The process and all below it."""
+    return [pid, *(below for child in children_of(pid) for below in _tree(child))]
+
+
+def _uncharged(job: Job) -> bool:
+    return (job.retry_count, job.crashes, job.lapses) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("moment", ["has a child", "its child is ready to register"])
+async def test_sigterm_while_it_starts_is_an_orderly_end(
+    queue: RedisQueue, bench: Bench, moment: str
+) -> None:
+    supervisor = bench.worker("--processes", "2", ready=False)
+    (child, *_) = wait_until(lambda: children_of(supervisor.pid), 20, "it has a child")
+    if moment != "has a child":
+        wait_until(lambda: _has_loaded(child), 20, "the child has loaded its module")
+    supervisor.send_signal(signal.SIGTERM)
+    assert supervisor.wait(15) == 0
+    assert "Traceback" not in bench.log() and '"error"' not in bench.log()
+    assert await queue.workers() == []
+
+
+def _has_loaded(pid: int) -> bool:
+    """Whether pydantic's library is mapped: the import of the module is nearly through."""
+    try:
+        return "pydantic_core" in Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return True
+
+
+async def test_sigterm_to_every_process_at_once_is_one_request_to_stop(
+    queue: RedisQueue, bench: Bench
+) -> None:
+    """systemd does so: the jobs still get their time, those in processes of their own too."""
+    supervisor = bench.worker("--shutdown-timeout", "30")
+    jobs = await queue.enqueue_many(
+        [NewJob("nap", b'{"mark":1,"s":1}'), NewJob("process.nap", b'{"mark":2,"s":1}')]
+    )
+    await eventually(lambda: len(bench.lines("start")) == 2, 15, "both run")
+    for pid in _tree(supervisor.pid):
+        os.kill(pid, signal.SIGTERM)
+    assert supervisor.wait(20) == 0
+    found = [await queue.get(job.id) for job in jobs]
+    assert [job.status for job in found] == [JobStatus.COMPLETED] * 2
+    assert all(map(_uncharged, found))
+    assert [len(job.attempts) for job in found] == [1, 1]
+
+
+async def test_a_third_signal_ends_it_at_once_and_charges_nobody(queue: RedisQueue, bench: Bench) -> None:
+    supervisor = bench.worker("--shutdown-timeout", "60")
+    job = await queue.enqueue(NewJob("stubborn", b'{"mark":1}', timeout_ms=60_000))
+    await is_running(queue, job)
+    tree = _tree(supervisor.pid)
+    supervisor.send_signal(signal.SIGTERM)
+    await_text(bench.folder / "w1.log", "stopping: running jobs may finish")
+    supervisor.send_signal(signal.SIGTERM)
+    await_text(bench.folder / "w1.log", "stopping now")
+    supervisor.send_signal(signal.SIGTERM)
+    assert supervisor.wait(5) == 0
+    found = await queue.get(job.id)
+    assert found.status is JobStatus.QUEUED and _uncharged(found)
+    assert not any(map(is_alive, tree))
+    assert await queue.workers() == []
+    await check_books(queue)
+
+
+async def test_a_handler_in_a_process_ends_with_its_worker(queue: RedisQueue, bench: Bench) -> None:
+    supervisor = bench.worker("--concurrency", "2")
+    job = await queue.enqueue(NewJob("process.nap", b'{"mark":1,"s":60}'))
+    await eventually(lambda: bench.lines("start"), 15, "it runs")
+    (child,) = children_of(supervisor.pid)
+    (handler,) = (int(line[2]) for line in bench.lines("start"))
+    os.kill(child, signal.SIGKILL)
+    wait_until(lambda: not is_alive(handler), 10, "nobody waits for its answer: it ended")
+    await queue.cancel(job.id)
+
+
+async def test_orphans_release_what_does_not_end_before_their_lease_is_over(
+    queue: RedisQueue, bench: Bench
+) -> None:
+    supervisor = bench.worker()
+    job = await queue.enqueue(NewJob("nap", b'{"mark":1,"s":60}'))
+    await is_running(queue, job)
+    (child,) = children_of(supervisor.pid)
+    supervisor.kill()
+    wait_until(lambda: not is_alive(child), 12, "the child ended by itself")
+    found = await queue.get(job.id)
+    assert found.status is JobStatus.QUEUED and _uncharged(found)
+    await check_books(queue)
+
+
+async def test_stopped_while_it_waits_for_redis_at_its_start(bench: Bench, tmp_path: Path) -> None:
+    bench.env["REDIS_URL"] = f"unix://{tmp_path}/nobody.sock"
+    supervisor = bench.worker(ready=False)
+    await_text(bench.folder / "w1.log", "waiting for it")
+    assert stop(supervisor, 5) == 0
+    assert "Traceback" not in bench.log()

@@ -19,7 +19,7 @@ from ironforge.config import Settings
 from ironforge.errors import StartupError
 
 START_S = 30.0
-STOP_S = 10.0
+STOP_S = 6.0
 _LARGEST_LOG = 5_000_000
 
 
@@ -34,7 +34,7 @@ class Bundle:
     def __init__(self, settings: Settings, *, demo: bool) -> None:
         self._settings = settings
         self._demo = demo
-        self._started: list[lifeline.Tied] = []
+        self._started: list[tuple[str, lifeline.Tied]] = []
         self._logs = settings.data_dir / "logs"
 
     async def prepare(self, say: Callable[[str], None]) -> str:
@@ -66,14 +66,22 @@ class Bundle:
             self._start("traffic", [sys.executable, "-m", "ironforge.demo.traffic"], environment)
         return url
 
+    def farewell(self) -> list[str]:
+        """What leaving the console ends besides it."""
+        alive = [name for name, tied in self._started if tied.process.poll() is None]
+        if not alive:
+            return []
+        rest = f"{', '.join(alive[:-1])} and {alive[-1]}" if len(alive) > 1 else alive[0]
+        return [f"What it started ends with it: {rest}. All jobs are kept."]
+
     def stop(self) -> None:
-        """Ends what was started, the last one first, and waits for it."""
-        for tied in reversed(self._started):
+        """Ends what was started, the last one first: traffic, then the worker, then the server it may speak to."""
+        if self.farewell():
+            print("ending what the console started …", file=sys.stderr, flush=True)
+        for _, tied in reversed(self._started):
             tied.release()
-        deadline = time.monotonic() + STOP_S
-        for tied in reversed(self._started):
             try:
-                tied.process.wait(max(0.1, deadline - time.monotonic()))
+                tied.process.wait(STOP_S)
             except subprocess.TimeoutExpired:
                 tied.process.kill()
                 tied.process.wait()
@@ -119,7 +127,7 @@ class Bundle:
                 start_new_session=True,
                 env=environment,
             )
-        self._started.append(tied)
+        self._started.append((name, tied))
         return tied
 
     def _last_words(self, name: str) -> str:

@@ -379,6 +379,15 @@ class ConsoleApp(App[int]):
             return len(self.screen_stack) == 1 and not isinstance(self.focused, Input)
         return True
 
+    @property
+    def mishap(self) -> Exception | None:
+        """The mistake of ours that ended the console; None when none did."""
+        return self._exception
+
+    def _fatal_error(self) -> None:
+        """Textual would print a traceback with all locals, a token among them; whoever runs us writes it to a file."""
+        self._close_messages_no_wait()
+
     async def on_unmount(self) -> None:
         if hasattr(self, "api"):
             await asyncio.shield(self.api.close())

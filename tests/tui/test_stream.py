@@ -7,8 +7,16 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import pytest
+
 from ironforge.tui.api import Api
 from ironforge.tui.stream import LONGEST_PAUSE_S, Event, Lost, Polled, Pump, pause_after
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ironforge.tui.stream.LOST_S", 0.4)
+
 
 Write = Callable[[bytes], Awaitable[None]]
 
@@ -118,7 +126,7 @@ async def test_a_server_that_hangs_is_a_loss() -> None:
     async with _pump(stream) as happened:
         assert isinstance(await anext(happened), Event)
         lost = await anext(happened)
-        assert isinstance(lost, Lost) and "nothing heard for 2.5 s" in lost.words
+        assert isinstance(lost, Lost) and "nothing heard for 0.4 s" in lost.words
 
 
 def test_pauses_double_up_to_ten_seconds_with_full_jitter() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.needs import needs
+from tests.system.documents import README, bash, blocks, section
 from tests.system.processes import ROOT, await_port, await_text, environment, free_port, ironforge, running
 from tests.waiting import wait_until
 
@@ -20,9 +21,9 @@ pytestmark = needs("bash", "curl", "jq")
 
 
 def _scenarios() -> dict[str, str]:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = text.split("## Four scenarios to paste", 1)[1].split("\n## ", 1)[0]
-    return dict(re.findall(r"### \d\. (.+?)\n\n```bash\n(.+?)```", section, re.DOTALL))
+    parts = section(README, "Four scenarios to paste").split("\n### ")[1:]
+    titles = [part.split("\n", 1)[0].split(" ", 1)[1] for part in parts]
+    return {title: blocks(part, "bash")[0] for title, part in zip(titles, parts, strict=True)}
 
 
 @pytest.fixture(scope="module")
@@ -43,36 +44,27 @@ def shell(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield {**env, "LOG": str(folder / "worker.log")}
 
 
-def _bash(lines: str, env: dict[str, str], cwd: Path = ROOT) -> str:
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", lines],
-        env=env, cwd=cwd, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_there_are_four() -> None:
     assert len(_scenarios()) == 4
 
 
 def test_a_job_runs(shell: dict[str, str]) -> None:
-    shown = _bash(_scenarios()["A job runs"], shell)
+    shown = bash(_scenarios()["A job runs"], shell)
     assert '"status": "completed"' in shown and '"delivered_to": "test@example.com"' in shown
 
 
 def test_failing_retrying_dying_and_coming_back(shell: dict[str, str]) -> None:
-    shown = _bash(_scenarios()["A job fails, retries and dies"], shell)
+    shown = bash(_scenarios()["A job fails, retries and dies"], shell)
     assert '"status": "retrying"' in shown and '"retry_count": 1' in shown and "asked to fail" in shown
     assert '"dlq_depth": 1' in shown
-    shown = _bash(_scenarios()["Re-injection from the dead letter queue"], shell)
+    shown = bash(_scenarios()["Re-injection from the dead letter queue"], shell)
     assert '"error_type": "RuntimeError"' in shown and '"generation": 1' in shown
     dead = re.search(r'"id": "(.+)"', shown)
     assert dead and f'"retry_of": "{dead[1]}"' in shown and '"status": "completed"' in shown
 
 
 def test_priorities(shell: dict[str, str]) -> None:
-    shown = _bash(_scenarios()["Priorities"], shell).splitlines()
+    shown = bash(_scenarios()["Priorities"], shell).splitlines()
     order = ["critical", "medium", "low"]
     assert [line for line in shown if line in order] == order
     assert '  "paused": false' in shown
@@ -87,10 +79,9 @@ def test_priorities(shell: dict[str, str]) -> None:
 
 def test_the_shop_of_the_first_page(redis_url: str, tmp_path: Path) -> None:
     """Its file, its commands and its Python, as they stand there."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = text.split("## A worker and a job", 1)[1].split("\n## ", 1)[0]
-    shop, program = re.findall(r"```python\n(.+?)```", section, re.DOTALL)
-    _, commands = re.findall(r"```sh\n(.+?)```", section, re.DOTALL)
+    text = section(README, "A worker and a job")
+    shop, program = blocks(text, "python")
+    _, commands = blocks(text, "sh")
     (tmp_path / "shop.py").write_text(shop)
     inner = "".join(f"        {line}\n" for line in program.splitlines())
     (tmp_path / "program.py").write_text(
@@ -106,7 +97,7 @@ def test_the_shop_of_the_first_page(redis_url: str, tmp_path: Path) -> None:
     ):
         await_port(port)
         await_text(tmp_path / "worker.log", "worker ready")
-        shown = _bash(commands.replace("localhost:3000", f"localhost:{port}"), env, tmp_path)
+        shown = bash(commands.replace("localhost:3000", f"localhost:{port}"), env, tmp_path)
         assert " completed\n" in shown and '"status":"scheduled"' in shown
         done = subprocess.run(
             [sys.executable, "program.py"], cwd=tmp_path, env=env, capture_output=True, timeout=60

@@ -6,11 +6,13 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from ironforge.errors import StoreUnavailable
 
 log = logging.getLogger("ironforge.worker")
 LONGEST_BACKOFF_S = 5.0
+T = TypeVar("T")
 
 
 async def every(
@@ -46,3 +48,16 @@ class Outage:
         if self._failures:
             log.info("Redis is back")
             self._failures = 0
+
+
+async def patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """The call's answer, however long Redis is away."""
+    outage = Outage()
+    while True:
+        try:
+            answer = await call()
+        except StoreUnavailable as away:
+            await outage.wait(away)
+        else:
+            outage.over()
+            return answer

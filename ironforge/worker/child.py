@@ -8,11 +8,12 @@ import os
 import signal
 import socket
 import sys
+from functools import partial
 
 from ironforge import lifeline, logs
 from ironforge.errors import ConfigError, LeaseLost, StartupError, StoreUnavailable
 from ironforge.forge import Forge
-from ironforge.periodic import Outage
+from ironforge.periodic import patiently
 from ironforge.worker.control import ChildOrder, hello, receive, send
 from ironforge.worker.crew import Crew, CrewOptions
 from ironforge.worker.loading import load_forge
@@ -94,15 +95,7 @@ def _listen(channel: socket.socket, crew: Crew) -> None:
 
 async def connect_patiently(forge: Forge, *, allow_unsafe: bool = False) -> None:
     """Connects, and waits for a Redis that is away. Raises StartupError, ConfigError."""
-    outage = Outage()
-    while True:
-        try:
-            await forge.connect(allow_unsafe=allow_unsafe)
-        except StoreUnavailable as away:
-            await outage.wait(away)
-        else:
-            outage.over()
-            return
+    await patiently(partial(forge.connect, allow_unsafe=allow_unsafe))
 
 
 if __name__ == "__main__":

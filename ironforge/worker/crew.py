@@ -114,6 +114,14 @@ class Crew:
             log.info("stopping now: running jobs are released", extra={"running": len(self._runs)})
             self._release_asked.set()
 
+    async def abandon(self) -> None:
+        """After the end: handlers whose jobs are not this worker's any more are cancelled, in a process that goes on."""
+        for run in list(self._runs.values()):
+            run.ask_to_stop("released")
+        left = set().union(*(lane.tasks for lane in self._lanes))
+        if left:
+            await asyncio.wait(left, timeout=RELEASE_S)
+
     # -- what lanes ask of their worker -------------------------------------------------------------------------
 
     def obey(self, orders: list[str]) -> None:

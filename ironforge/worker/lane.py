@@ -62,6 +62,11 @@ class Lane:
     def free(self) -> int:
         return self.slots - len(self._running) - self._stuck
 
+    @property
+    def tasks(self) -> set[asyncio.Task[None]]:
+        """Those that run jobs."""
+        return set(self._running)
+
     def wake(self) -> None:
         """There may be something to claim. Until it looked, it does not count as idle."""
         self.idle = False
@@ -72,6 +77,11 @@ class Lane:
         """Something about the worker changed: it drains, or goes."""
         self._changed.set()
 
+    def abandon(self) -> None:
+        """Cancels what runs: it belongs to another worker now, or nobody waits for it any more."""
+        for task in self._running:
+            task.cancel()
+
     async def serve(self) -> None:
         """Until the worker drains and everything of this lane is settled. Raises LeaseLost."""
         while True:
@@ -80,9 +90,7 @@ class Lane:
             slots = self.free if self._claim_wanted and not draining else 0
             if self._ended or slots > 0:
                 await self._turn(slots)
-                await asyncio.sleep(
-                    0
-                )  # lets the handlers just started run, and quick ones end, before the next turn
+                await asyncio.sleep(0)  # handlers just started run, and quick ones end, before the next turn
             elif draining and not self._running:
                 return
             else:

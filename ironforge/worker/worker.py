@@ -7,18 +7,23 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from functools import partial
+from typing import Any
 
 import ironforge
 from ironforge import logs
-from ironforge.errors import ConfigError
+from ironforge.errors import ConfigError, LeaseLost, StoreUnavailable
 from ironforge.forge import Forge
+from ironforge.periodic import every, patiently
 from ironforge.queue.readings import WorkerInfo
 from ironforge.task import JobHandler
 from ironforge.worker.child import asyncio_run, connect_patiently
 from ironforge.worker.crew import Crew, CrewOptions
-from ironforge.worker.keeper import Keeper
+from ironforge.worker.keeper import LOOK_S, Keeper
 from ironforge.worker.supervisor import worker_id
+
+log = logging.getLogger("ironforge.worker")
 
 
 class Worker:
@@ -50,7 +55,7 @@ class Worker:
         self._forge = forge
         self._options = CrewOptions(concurrency, tuple(queues), shutdown_timeout_s)
         self._crew: Crew | None = None
-        self._stopped = False
+        self._stop_asked = asyncio.Event()
 
     def run(self) -> None:
         """Runs until SIGTERM or SIGINT. A second signal releases what runs, a third ends the process.
@@ -62,30 +67,62 @@ class Worker:
         asyncio_run(self._run_until_signal())
 
     async def serve(self) -> None:
-        """Runs until `stop` is called, in the loop of the caller. Raises LeaseLost."""
-        await connect_patiently(self._forge)
-        queue, settings = self._forge.queue, self._forge.settings
+        """Runs until `stop` is called, in the loop of the caller; waits for a Redis that is away.
+
+        Raises:
+            ConfigError, StartupError: it cannot begin.
+        """
+        await self._unless_stopped(connect_patiently(self._forge))
+        while not self._stop_asked.is_set():
+            try:
+                await self._serve_once()
+            except LeaseLost as lost:
+                log.error("%s; it goes on under a new name", lost)
+            except StoreUnavailable as away:  # only at a stop
+                log.warning(
+                    "stopped while Redis was away (%s); what was not settled runs again elsewhere", away
+                )
+
+    async def _serve_once(self) -> None:
+        """One registration, from its begin to its end."""
+        queue, options = self._forge.queue, self._options
         wid = worker_id(os.getpid())
         info = WorkerInfo(
-            socket.gethostname(), os.getpid(), os.getpid(), ironforge.__version__, self._options.queues,
-            self._options.concurrency, self._forge.tasks.about(),
+            socket.gethostname(), os.getpid(), os.getpid(), ironforge.__version__, options.queues,
+            options.concurrency, self._forge.tasks.about(),
         )  # fmt: skip
-        await queue.register(wid, info)
-        keeper = Keeper(queue.url, settings, wid)
-        self._crew = Crew(queue, wid, self._forge.tasks, self._options)
-        if self._stopped:
-            self._crew.stop()
+        await self._unless_stopped(patiently(partial(queue.register, wid, info)))
+        if self._stop_asked.is_set():
+            return
+        keeper = Keeper(queue.url, self._forge.settings.namespace, wid)
+        watching = asyncio.create_task(every(LOOK_S, keeper.look, "keeper"))
+        crew = self._crew = Crew(queue, wid, self._forge.tasks, options)
         try:
-            await self._crew.serve()
-            await queue.deregister(wid)
+            await crew.serve()
         finally:
-            await queue.hand_back(wid, "ended", {})
-            await asyncio.to_thread(keeper.goodbye)
             self._crew = None
+            watching.cancel()
+            await crew.abandon()
+            await asyncio.to_thread(keeper.goodbye)
+        if crew.recycled and not self._stop_asked.is_set():
+            log.warning("a handler that does not end is left behind; the worker goes on under a new name")
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, object]) -> None:
+        """Until it is done, or a stop comes first."""
+        task = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(self._stop_asked.wait())
+        try:
+            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                task.result()
+        finally:
+            task.cancel()
+            stopping.cancel()
+            await asyncio.gather(task, stopping, return_exceptions=True)
 
     def stop(self) -> None:
         """A step down the ladder: drain; again: release; again: end the process."""
-        self._stopped = True
+        self._stop_asked.set()
         if self._crew:
             self._crew.stop()
 

@@ -214,9 +214,16 @@ class Crew:
                 for lane in self._lanes:
                     lane.next_due_ms = None
                 idle[0].wake()
+                await self._looked(idle[0])
             elif taken:
                 with contextlib.suppress(StoreUnavailable):
                     await self.queue.give_back_wake(taken)
+
+    async def _looked(self, lane: Lane) -> None:
+        """Until a woken lane knows what is there and when the next job is due: how long to wait depends on it."""
+        deadline = time.monotonic() + BEAT_S
+        while not lane.idle and lane.free > 0 and not self.draining and time.monotonic() < deadline:
+            await asyncio.sleep(0.001)
 
     def _idle_lanes(self) -> list[Lane]:
         return [] if self.draining else [lane for lane in self._lanes if lane.idle and lane.free > 0]

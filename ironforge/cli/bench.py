@@ -36,7 +36,6 @@ WIDTH = 30
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
     parser = commands.add_parser(
         "bench",
-        help="measure throughput, latency and priority order",
         description="Runs no-op jobs through one worker in this process, in a namespace of its own that is removed afterwards.",
     )
     parser.add_argument(

@@ -25,7 +25,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    _arguments(commands.add_parser("console", help="the terminal console", description=DESCRIPTION))
+    _arguments(commands.add_parser("console", description=DESCRIPTION))
 
 
 def console_main(argv: Sequence[str] | None = None) -> int:

@@ -15,7 +15,7 @@ MOST = 200
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
-    parser = commands.add_parser("dlq", help="dead jobs: groups, list, retry, delete")
+    parser = commands.add_parser("dlq", description="Dead jobs, by error and one by one.")
     verbs = parser.add_subparsers(metavar="VERB", required=True, dest="verb")
     groups = verbs.add_parser("groups", help="dead jobs by the error they died of")
     groups.add_argument("--limit", type=int, default=50, metavar="N", help=f"1 to {MOST} (default 50)")

@@ -49,7 +49,6 @@ class Check:
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
     parser = commands.add_parser(
         "doctor",
-        help="check Redis and the books",
         description="Exits 0 only when all is well, and names what is not.",
     )
     add_json(parser)

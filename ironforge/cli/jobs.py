@@ -15,7 +15,7 @@ STATUSES = ("scheduled", "queued", "running", "retrying", "completed", "dead", "
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
-    parser = commands.add_parser("jobs", help="list, show and change jobs")
+    parser = commands.add_parser("jobs", description="Lists, shows and changes jobs.")
     verbs = parser.add_subparsers(metavar="VERB", required=True, dest="verb")
     listing = verbs.add_parser("list", help="a page of jobs")
     listing.add_argument("--status", choices=STATUSES, metavar="STATUS", help=", ".join(STATUSES))

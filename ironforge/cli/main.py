@@ -26,7 +26,19 @@ EXTRAS = {
     "textual": "console",
 }
 _SURROGATE = re.compile("[\\ud800-\\udfff]")
-COMMANDS = ("console", "server", "worker", "submit", "jobs", "dlq", "queues", "workers", "doctor", "bench")
+# Each is a module of this package with `add_parser` and `run`; the words are for the list of commands.
+COMMANDS = {
+    "console": "the terminal console",
+    "server": "run the REST server",
+    "worker": "run jobs",
+    "submit": "submit jobs",
+    "jobs": "list, show and change jobs",
+    "dlq": "dead jobs: groups, list, retry, delete",
+    "queues": "list, pause and resume queues",
+    "workers": "list workers and the kinds they run",
+    "doctor": "check Redis and the books",
+    "bench": "measure throughput, latency and priority order",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,12 +66,14 @@ def _run(given: list[str]) -> int:
     parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     named = next((word for word in given if not word.startswith("-")), None)
-    # Only the module of the command given is loaded; for --help all of them, which import nothing heavy themselves.
-    for name in [named] if named in COMMANDS else COMMANDS:
-        module = importlib.import_module(f"ironforge.cli.{name}")
+    if named in COMMANDS:  # only its module is loaded
+        module = importlib.import_module(f"ironforge.cli.{named}")
         module.add_parser(commands)
-        commands.choices[name].set_defaults(run=module.run)
-        commands.choices[name].add_argument("--version", action="version", version=VERSION)
+        commands.choices[named].set_defaults(run=module.run)
+        commands.choices[named].add_argument("--version", action="version", version=VERSION)
+    else:
+        for name, words in COMMANDS.items():
+            commands.add_parser(name, help=words)
     args, rest = parser.parse_known_args(given)
     # argparse gives up on positional words that come after options: `submit KIND --queue mail key=value`.
     if rest and hasattr(args, "values") and all("=" in word and not word.startswith("-") for word in rest):

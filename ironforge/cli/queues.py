@@ -10,7 +10,7 @@ from ironforge.safe_text import safe_text
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
-    parser = commands.add_parser("queues", help="list, pause and resume queues")
+    parser = commands.add_parser("queues", description="Lists, pauses and resumes queues.")
     verbs = parser.add_subparsers(metavar="VERB", required=True, dest="verb")
     add_json(verbs.add_parser("list", help="every queue now"))
     add_json(verbs.add_parser("stats", help="all queues together, and what needs attention"))

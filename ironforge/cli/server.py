@@ -24,9 +24,7 @@ _LOOK_AGAIN_S = 1.0
 def add_parser(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
 ) -> None:
-    parser = commands.add_parser(
-        "server", help="run the REST server", description="Runs the REST server alone until SIGTERM."
-    )
+    parser = commands.add_parser("server", description="Runs the REST server alone until SIGTERM.")
     parser.add_argument(
         "--bind", metavar="HOST:PORT", help="address to listen on (default: BIND_ADDR, 127.0.0.1:3000)"
     )

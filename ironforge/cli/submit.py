@@ -34,7 +34,6 @@ _MEMBERS = {
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
     parser = commands.add_parser(
         "submit",
-        help="submit jobs",
         description="Submits one job and prints its id. Values of key=value are JSON where they are valid JSON, else text.",
     )
     parser.add_argument("kind", nargs="?", metavar="KIND", help="the task's kind, for example email.send")

@@ -12,9 +12,7 @@ DEMO = "ironforge.demo.tasks:forge"
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "worker", help="run jobs", description="Runs the jobs of a Forge's tasks until SIGTERM."
-    )
+    parser = commands.add_parser("worker", description="Runs the jobs of a Forge's tasks until SIGTERM.")
     parser.add_argument(
         "target", nargs="?", metavar="MODULE:FORGE", help="where the tasks are; without it, the demo tasks"
     )

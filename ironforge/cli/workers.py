@@ -9,7 +9,7 @@ from ironforge.cli.output import add_json, print_json, print_table
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
-    parser = commands.add_parser("workers", help="list workers and the kinds they run")
+    parser = commands.add_parser("workers", description="Who runs what, and which kinds can run.")
     verbs = parser.add_subparsers(metavar="VERB", required=True, dest="verb")
     add_json(verbs.add_parser("list", help="every worker"))
     add_json(verbs.add_parser("tasks", help="the kinds that live workers can run"))
@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
                 for t in document["tasks"]
             ]
             titles: tuple[str, ...] = ("KIND", "WORKERS", "QUEUES", "LIMIT S", "RETRIES")
+            empty = "no live worker names its kinds; one handler for all of them names none"
         else:
             document = client.get("/workers")
             rows = [
@@ -44,8 +45,9 @@ def run(args: argparse.Namespace) -> int:
                 "PID",
                 "VERSION",
             )
+            empty = "no worker; start one with: ironforge worker MODULE:FORGE"
     if args.json:
         print_json(document)
     else:
-        print_table(titles, rows, "no worker; start one with: ironforge worker MODULE:FORGE")
+        print_table(titles, rows, empty)
     return 0

@@ -11,6 +11,7 @@ durability      Redis keeps nothing on disk
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -37,9 +38,14 @@ class Situation:
 
 
 def findings(situation: Situation) -> list[Attention]:
-    """Worst first."""
+    """Worst first, and of each rule one before the second of any: forty of a kind do not hide the rest."""
     found = [*_of_queues(situation), *_of_groups(situation), *_of_workers(situation), *_of_redis(situation)]
-    return sorted(found, key=lambda one: one.severity != "bad")
+    seen: Counter[str] = Counter()
+    ranked: list[tuple[bool, int, Attention]] = []
+    for one in found:
+        ranked.append((one.severity != "bad", seen[one.rule], one))
+        seen[one.rule] += 1
+    return [one for *_, one in sorted(ranked, key=lambda rank: rank[:2])]
 
 
 def _of_queues(situation: Situation) -> Iterator[Attention]:

@@ -66,7 +66,11 @@ class Actions:
         rows = self._suitable("retry")
         waiting = {row.id for row in rows if row.status in ("retrying", "scheduled")}
         verb = "Run" if len(waiting) == len(rows) else "Retry"
-        if not rows or (len(rows) > 1 and not await self._sure_of(verb, rows)):
+        grid = view.grid()
+        asks = len(rows) > 1 or bool(
+            grid and grid.marks
+        )  # a mark may be far from the cursor, and one forgets it
+        if not rows or (asks and not await self._sure_of(verb, rows)):
             return
 
         async def change(job_id: str, key: str) -> None:

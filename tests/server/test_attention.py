@@ -80,3 +80,12 @@ def test_durability_and_the_worst_comes_first() -> None:
         ("dead_grew", "bad"),
         ("durability", "warn"),
     ]
+
+
+def test_many_of_one_rule_do_not_hide_another() -> None:
+    queues = [QueueReading(f"q{at}", queued=1) for at in range(40)]
+    found = findings(
+        Situation(0, queues, [], durability="none", died_recently=1, groups=[DeadGroup("f1", 3, 0, 0, None)])
+    )
+    assert [one.rule for one in found[:3]] == ["no_worker", "dead_grew", "no_worker"]
+    assert len(found) == 42

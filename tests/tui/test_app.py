@@ -331,3 +331,23 @@ async def test_no_key_crashes_an_empty_console(served: Served) -> None:
                     if app.focused is not None and isinstance(app.focused, Input):
                         await pilot.press("escape")
     assert app.return_code in (None, 0)
+
+
+async def test_R_on_a_single_mark_asks_though_the_cursor_is_elsewhere(
+    queue: RedisQueue, served: Served, lane: Lane
+) -> None:
+    jobs = [await dead_job(queue, lane) for _ in range(2)]
+    app = console_of(served)
+    async with app.run_test(size=SIZE) as pilot:
+        await _live(app)
+        await pilot.press("3")
+        await _rows(app, 1)
+        await pilot.press("enter")
+        await _rows(app, 2)
+        await pilot.press("space", "R")
+        await _shows(app, pilot, "(y)")
+        assert [(await queue.get(job.id)).status for job in jobs] == [JobStatus.DEAD] * 2
+        await pilot.press("y")
+        marked = jobs[1]  # the newest is on top
+        await _status(queue, marked.id, JobStatus.QUEUED)
+        assert (await queue.get(jobs[0].id)).status is JobStatus.DEAD

@@ -66,3 +66,14 @@ async def test_a_routing_worker_runs_a_batch(
             await _completed(queue, 1002)
     page = await queue.list_jobs(JobFilter(status=JobStatus.COMPLETED), None, 1)
     assert page.total == (1002 if form == "command" else 2)
+
+
+def test_the_benchmark(redis_url: str, namespace: str) -> None:
+    shown = _run("benchmark.py", environment(redis_url, namespace), "--jobs", "100")
+    assert "jobs/s" in shown and "p99" in shown and "critical first, in order" in shown
+
+
+def test_every_example_is_run_here() -> None:
+    tests = Path(__file__).read_text(encoding="utf-8")
+    for path in EXAMPLES.glob("*.py"):
+        assert path.name in tests or f"{path.stem}:forge" in tests, path.name

@@ -74,9 +74,9 @@ def print_jobs(page: dict[str, Any]) -> None:
         (job["id"], job["kind"], job["queue"], job["status"], job["priority"], f"{job['retry_count']}/{job['max_retries']}", job["created_at"], error_words(job))
         for job in page["jobs"]
     ]  # fmt: skip
-    print_table(
-        ("ID", "KIND", "QUEUE", "STATUS", "PRIORITY", "RETRIES", "CREATED", "ERROR"), rows, "no such job"
-    )
+    # A page of a filter that matches rarely may be empty though there are matches further on.
+    empty = "none among the jobs looked at so far" if page["next_cursor"] else "no such job"
+    print_table(("ID", "KIND", "QUEUE", "STATUS", "PRIORITY", "RETRIES", "CREATED", "ERROR"), rows, empty)
     if page["next_cursor"]:
         print(f"more: --cursor {page['next_cursor']}")
 

@@ -53,6 +53,7 @@ class Reading(Listing):
             total: int = await self.client.execute_command("ZCARD", self.keys.dead_groups)
         counts = [(fingerprint.decode(), int(float(count))) for fingerprint, count in _members(found)]
         groups = [group for group in await self._groups(counts) if group.count > 0]
+        groups.sort(key=lambda group: (-group.count, -group.last_ms))  # of equal ones, the last to grow first
         following = start + len(counts)
         return groups, str(following) if following < total else None, total
 

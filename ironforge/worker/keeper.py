@@ -25,7 +25,7 @@ log = logging.getLogger("ironforge.worker")
 RENEW_S = 5.0
 LOOK_S = 1.0
 GOODBYE = b"bye\n"
-GOODBYE_S = 5.0
+GOODBYE_S = 2.0
 
 
 class Keeper:

@@ -18,9 +18,10 @@ from ironforge.forge import Forge
 from ironforge.periodic import every, patiently
 from ironforge.queue.readings import WorkerInfo
 from ironforge.task import JobHandler
-from ironforge.worker.child import asyncio_run, connect_patiently
+from ironforge.worker.child import connect_patiently
 from ironforge.worker.crew import Crew, CrewOptions
 from ironforge.worker.keeper import LOOK_S, Keeper
+from ironforge.worker.loops import run_loop
 from ironforge.worker.supervisor import worker_id
 
 log = logging.getLogger("ironforge.worker")
@@ -64,7 +65,7 @@ class Worker:
         """
         if not logging.root.handlers:
             logs.configure(self._forge.settings.log, self._forge.settings.log_format)
-        asyncio_run(self._run_until_signal())
+        run_loop(self._run_until_signal())
 
     async def serve(self) -> None:
         """Runs until `stop` is called, in the loop of the caller; waits for a Redis that is away.

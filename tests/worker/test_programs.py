@@ -1,0 +1,165 @@
+"""A Worker inside one's own program, and the small process that keeps its lease."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ironforge.embedded import find_server
+from ironforge.job import JobStatus, NewJob
+from ironforge.queue.backend import RedisQueue
+from tests.queue.state import check_books
+from tests.redis_server import RedisServer
+from tests.system.bench import Bench, ended, is_running
+from tests.system.processes import ROOT, await_text, children_of, environment, is_alive, running
+from tests.waiting import eventually, wait_until
+
+PROGRAM = """
+from ironforge import Worker
+from tests.system.tasks_forge import forge
+
+if __name__ == "__main__":
+    Worker(forge, concurrency=4, shutdown_timeout_s=2).run()
+"""
+
+
+@contextmanager
+def _program(bench: Bench, ready: bool = True) -> Iterator[subprocess.Popen[bytes]]:
+    path, log = bench.folder / "program.py", bench.folder / "w1.log"
+    path.write_text(PROGRAM)
+    log.touch()
+    with running([sys.executable, str(path)], bench.env, log, cwd=ROOT) as program:
+        if ready:
+            await_text(log, "worker ready")
+        yield program
+
+
+def _keeper(program: int) -> int | None:
+    for pid in children_of(program):
+        if b"ironforge.worker.keeper" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return pid
+    return None
+
+
+def _ignored(pid: int) -> set[int]:
+    status = Path(f"/proc/{pid}/status").read_text()
+    mask = int(next(line.split()[1] for line in status.splitlines() if line.startswith("SigIgn")), 16)
+    return {number for number in range(1, 65) if mask >> (number - 1) & 1}
+
+
+async def test_its_keeper_tells_nobody_the_address_and_ends_with_the_program(
+    queue: RedisQueue, bench: Bench
+) -> None:
+    with _program(bench) as program:
+        keeper = wait_until(lambda: _keeper(program.pid), 10, "it has a keeper")
+        assert bench.env["REDIS_URL"].encode() not in Path(f"/proc/{keeper}/cmdline").read_bytes()
+        wait_until(lambda: signal.SIGTERM in _ignored(keeper), 10, "the keeper is ready")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            os.kill(keeper, number)
+        job = await queue.enqueue(NewJob("nap", b'{"mark":1,"s":0.5}'))
+        assert (await ended(queue, [job]))[0].status is JobStatus.COMPLETED
+        assert is_alive(keeper), "it ends with its program only"
+        program.kill()
+        program.wait()
+        wait_until(lambda: not is_alive(keeper), 10, "the keeper ended")
+    assert await queue.workers() == []
+
+
+async def test_a_keeper_that_dies_is_replaced(queue: RedisQueue, bench: Bench) -> None:
+    with _program(bench) as program:
+        keeper = wait_until(lambda: _keeper(program.pid), 10, "it has a keeper")
+        os.kill(keeper, signal.SIGKILL)
+        wait_until(lambda: _keeper(program.pid) not in (None, keeper), 10, "it has another")
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(10) == 0
+    assert await queue.workers() == []
+
+
+async def test_with_its_registration_lost_it_goes_on_under_another(queue: RedisQueue, bench: Bench) -> None:
+    """Whoever took it gave its jobs to others: the handlers here are cancelled."""
+    with _program(bench):
+        job = await queue.enqueue(NewJob("nap", b'{"mark":1,"s":60}'))
+        await is_running(queue, job)
+        (before,) = [worker.id for worker in await queue.workers()]
+        assert await queue.hand_back(before, "ended", {}) == 1
+
+        async def runs_again() -> bool:
+            found = await queue.get(job.id)
+            return found.worker not in (None, before) and len(bench.lines("start")) == 2
+
+        await eventually(runs_again, 15, "the job runs under the new name")
+        await queue.cancel(job.id)
+        (gone,) = await ended(queue, [job])
+        assert gone.status is JobStatus.CANCELLED and not bench.lines("end")
+        assert "Traceback" not in bench.log()
+    await check_books(queue)
+
+
+async def test_a_handler_that_does_not_end_is_left_behind(queue: RedisQueue, bench: Bench) -> None:
+    with _program(bench):
+        job = await queue.enqueue(NewJob("stubborn", b'{"mark":1}', max_retries=0))
+        (dead,) = await ended(queue, [job])
+        assert dead.last_error and dead.last_error.type == "TimeLimitExceeded"
+        after = await queue.enqueue_many([NewJob("quick", b'{"mark":%d}' % at) for at in range(4)])
+        assert {one.status for one in await ended(queue, after)} == {JobStatus.COMPLETED}
+
+
+class TestOutage:
+    """Its own Redis, to be killed."""
+
+    @pytest.fixture
+    def server(self) -> Iterator[RedisServer]:
+        with tempfile.TemporaryDirectory(prefix="if-") as folder:
+            server = RedisServer(
+                Path(folder), str(find_server()[0]), "--appendonly", "yes", "--appendfsync", "always"
+            )
+            yield server
+            server.stop()
+
+    @pytest.fixture
+    def bench(self, server: RedisServer, tmp_path: Path) -> Bench:
+        bench = Bench(server.url, "programs", tmp_path)
+        bench.env = environment(server.url, "programs", LEDGER=str(bench.ledger))
+        return bench
+
+    @pytest.fixture
+    async def queue(self, server: RedisServer) -> AsyncIterator[RedisQueue]:
+        async with RedisQueue(server.url, "programs") as queue:
+            yield queue
+
+    async def test_redis_away_at_its_begin_and_at_its_end(self, server: RedisServer, bench: Bench) -> None:
+        with _program(bench, ready=False) as program:
+            await_text(bench.folder / "w1.log", "waiting for it")
+            server.start()
+            await_text(bench.folder / "w1.log", "worker ready")
+            async with RedisQueue(server.url, "programs") as queue:
+                job = await queue.enqueue(NewJob("nap", b'{"mark":1,"s":60}'))
+                await is_running(queue, job)
+            server.kill()
+            program.send_signal(signal.SIGTERM)
+            assert program.wait(20) == 0
+            assert "Traceback" not in bench.log()
+            server.start()
+            async with RedisQueue(server.url, "programs") as queue:
+
+                async def given_back() -> bool:
+                    found = await queue.get(job.id)
+                    return found.status is JobStatus.QUEUED and (found.crashes, found.lapses) == (0, 0)
+
+                await eventually(given_back, 15, "its keeper hands the job back")
+                await check_books(queue)
+
+    async def test_stopped_while_it_waits_for_redis(self, server: RedisServer, bench: Bench) -> None:
+        with _program(bench, ready=False) as program:
+            await_text(bench.folder / "w1.log", "waiting for it")
+            program.send_signal(signal.SIGTERM)
+            assert program.wait(5) == 0
+        assert "Traceback" not in bench.log()

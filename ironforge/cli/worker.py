@@ -11,7 +11,7 @@ from ironforge.errors import ConfigError
 DEMO = "ironforge.demo.tasks:forge"
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
     parser = commands.add_parser("worker", description="Runs the jobs of a Forge's tasks until SIGTERM.")
     parser.add_argument(
         "target", nargs="?", metavar="MODULE:FORGE", help="where the tasks are; without it, the demo tasks"

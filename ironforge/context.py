@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from ironforge.errors import StoreUnavailable
 from ironforge.job import Job
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ironforge.job")
 _LOCK_POLL_S = (0.05, 1.0)
+
+
+class LockLost(Exception):
+    """A lock ended while its holder still worked under it."""
 
 
 class Context:
@@ -68,25 +73,47 @@ class Context:
 
     @asynccontextmanager
     async def lock(self, name: str, *, ttl_s: float = 30.0) -> AsyncIterator[None]:
-        """Holds a lock that one job in the whole namespace can hold; waits for it; renews it while held.
+        """Holds a lock that one job in the whole namespace can hold; waits for it, however long; renews it while held.
 
         When the lock is lost all the same (Redis away for longer than `ttl_s`), the body is cancelled.
+
+        Raises:
+            LockLost: the body was cancelled for that reason.
+            ValueError: `ttl_s` is below 0.1 s.
         """
         if self._queue is None:
             raise RuntimeError("locks need the worker's loop: they are not there in process handlers")
+        if ttl_s < 0.1:
+            raise ValueError("ttl_s must be at least 0.1 s")
         token, ttl_ms = secrets.token_hex(8), round(ttl_s * 1000)
-        wait_s, longest_s = _LOCK_POLL_S
-        while not await self._queue.lock_acquire(name, token, ttl_ms):
-            await asyncio.sleep(wait_s)
-            wait_s = min(longest_s, wait_s * 1.5)
+        await self._acquire(self._queue, name, token, ttl_ms)
         body = asyncio.current_task()
         assert body
         keeper = asyncio.create_task(self._keep(name, token, ttl_s, body))
         try:
             yield
+        except asyncio.CancelledError:
+            lost = keeper.done() and not keeper.cancelled()
+            if lost and body.uncancel() == 0:  # nobody else asked it to end
+                raise LockLost(f"lock {name!r} was lost while it was held") from None
+            raise
         finally:
             keeper.cancel()
-            await self._queue.lock_release(name, token)
+            try:
+                await self._queue.lock_release(name, token)
+            except StoreUnavailable:
+                self.log.warning("lock %s could not be released; it ends by itself within %g s", name, ttl_s)
+
+    async def _acquire(self, queue: RedisQueue, name: str, token: str, ttl_ms: int) -> None:
+        wait_s, longest_s = _LOCK_POLL_S
+        while True:
+            try:
+                if await queue.lock_acquire(name, token, ttl_ms):
+                    return
+            except StoreUnavailable:  # no reason to fail: the job would only be tried again
+                self.log.debug("lock %s waits for Redis", name)
+            await asyncio.sleep(wait_s)
+            wait_s = min(longest_s, wait_s * 1.5)
 
     async def _keep(self, name: str, token: str, ttl_s: float, body: asyncio.Task[Any]) -> None:
         assert self._queue
@@ -94,13 +121,13 @@ class Context:
         held_until = loop.time() + ttl_s
         while loop.time() < held_until:
             await asyncio.sleep(ttl_s / 3)
+            asked = loop.time()
             try:
-                asked = loop.time()
                 if not await self._queue.lock_renew(name, token, round(ttl_s * 1000)):
                     break
                 held_until = asked + ttl_s
-            except Exception as error:  # Redis is away: try again while the lock lasts
-                self.log.warning("lock %s could not be renewed: %s", name, error)
+            except StoreUnavailable as away:  # try again while the lock lasts
+                self.log.warning("lock %s could not be renewed: %s", name, away)
         self.log.error("lock %s was lost", name)
         body.cancel(f"lock {name} was lost")
 

@@ -60,4 +60,4 @@ def _in_a_line(error: Exception) -> str:
     frames = [
         frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename
     ]
-    return f"{first} ({Path(frames[-1].filename).name}:{frames[-1].lineno})"
+    return f"{first} ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else first

@@ -86,7 +86,12 @@ async def test_a_payload_comes_back_as_it_came(client: httpx.AsyncClient, lane: 
 
 async def test_a_job_that_says_nothing_has_the_contracts_defaults(client: httpx.AsyncClient) -> None:
     job = await _submit(client)
-    assert (job["queue"], job["priority"], job["max_retries"], job["timeout_s"]) == ("default", "medium", 3, 300)
+    assert (job["queue"], job["priority"], job["max_retries"], job["timeout_s"]) == (
+        "default",
+        "medium",
+        3,
+        300,
+    )
 
 
 async def test_every_option_reaches_the_job(client: httpx.AsyncClient, queue: RedisQueue) -> None:

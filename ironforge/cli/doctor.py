@@ -16,23 +16,25 @@ from ironforge.errors import StartupError, StoreUnavailable
 from ironforge.safe_text import safe_text
 
 if TYPE_CHECKING:
-    from ironforge.queue.auditor import Audit
+    from ironforge.queue.auditor import Audit, Finding
     from ironforge.queue.backend import RedisQueue
 
 LARGEST_SKEW_S = 5.0
 SHOWN = 50
-REWRITE = "note its payload, delete the job's hash and its index entries, and submit it again"
+# By the rule that was broken. {key} is where it stands, {subject} the job or group.
+REWRITE = "note its payload (HGET {key} payload), DEL {key} and its index entries, and submit it again"
 ADVICE = {
-    "ghost": "whatever gets there drops it; ZREM it to be rid of it now",
-    "not_indexed": "it will never run: note its payload, delete the hash and submit it again",
+    "ghost": "it can never run, and is counted; to be rid of it: ZREM {key} {subject}",
+    "not_indexed": "it will never run: note its payload (HGET {key} payload), DEL {key}, and submit it again",
     "unknown_queue": "its due jobs are not promoted: submit any job to this queue, which makes it known",
-    "unclaimed": "it runs nowhere and never ends: note its payload, delete the hash and its index entry, submit it again",
-    "claim": "it is dropped when that worker ends; SREM it from the worker's claims to be rid of it now",
-    "claimed": "it is dropped when that worker ends; SREM it from the worker's claims to be rid of it now",
+    "unclaimed": "it runs nowhere and never ends: " + REWRITE,
+    "claim": "to be rid of it: SREM {key} {subject}",
+    "claimed": "it is dropped when that worker ends",
     "suspect": "it runs, but not in the company it should have; cancel and retry it to have it placed again",
-    "group": "'ironforge dlq groups' may count it wrong; retry or delete the job, or ZREM it from the group",
-    "group_count": "the list of groups shows a wrong count; ZADD the right one to dead:groups",
-    "damaged": "something else wrote this key: delete it",
+    "group": "'ironforge dlq groups' may count it wrong; retry or delete the job",
+    "other_group": "'ironforge dlq groups' counts it twice; to be rid of it: ZREM {key} {subject}",
+    "group_count": "the list of groups shows a wrong count; ZADD the right one to {key}",
+    "damaged": "something else wrote this key: DEL {key}",
 }
 
 
@@ -158,11 +160,12 @@ async def _books(queue: RedisQueue, tell: Callable[[Audit], None]) -> list[Check
     advice = "what is named below was changed by hand, or by a bug: please report it if nobody did"
     return [
         Check("books", False, f"{len(found.findings):,} findings; {looked}{more}", advice),
-        *(
-            Check(one.rule, False, f"{one.subject} {one.detail}", ADVICE.get(one.rule, REWRITE))
-            for one in found.findings
-        ),
+        *(Check(one.rule, False, f"{one.subject} {one.detail}", _advice(one)) for one in found.findings),
     ]
+
+
+def _advice(finding: Finding) -> str:
+    return ADVICE.get(finding.rule, REWRITE).format(key=finding.key, subject=finding.subject)
 
 
 def _tell(found: Audit) -> None:

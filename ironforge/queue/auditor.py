@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ironforge.job import JobStatus
 from ironforge.queue.connection import store_errors
-from ironforge.queue.keys import INDEXES
+from ironforge.queue.keys import INDEXES, Keys
 from ironforge.queue.listing import Listing
 
 _STEP = 500  # keys or members a step asks for
@@ -18,11 +18,12 @@ _STATUSES = frozenset(status.value for status in JobStatus)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing wrong with the books: what it is about (a job id, a worker, a group), and in words."""
+    """One thing wrong with the books: what it is about (a job id, a group), in words, and the key where it stands."""
 
     subject: str
     rule: str
     detail: str
+    key: str
 
 
 @dataclass(slots=True)
@@ -67,7 +68,8 @@ async def audit(
         for place, reply in zip(batch, replies, strict=True):
             found.jobs += place == _Place(place.id)
             found.entries += bool(place.part)
-            seen.update(_judge_place(place, [word.decode("utf-8", "replace") for word in reply]))
+            words = [word.decode("utf-8", "replace") for word in reply]
+            seen.update(_judge_place(queue.keys, place, words))
         if tell:
             tell(found)
         if len(seen) >= most_findings:
@@ -77,11 +79,6 @@ async def audit(
         seen.update(await _judge_groups(queue))
     found.findings = sorted(seen, key=lambda one: (one.rule, one.subject))[:most_findings]
     return found
-
-
-def judge(reply: list[str], job_id: str) -> list[Finding]:
-    """What a reply of inspect_job.lua says against a job that exists."""
-    return [Finding(job_id, rule, detail) for rule, detail in _wrongs(reply[0], reply[1], set(reply[2:]))]
 
 
 def _wrongs(status: str, queue: str, facts: set[str]) -> Iterator[tuple[str, str]]:
@@ -123,21 +120,29 @@ def _wrong_places(status: str, queue: str, facts: set[str]) -> Iterator[tuple[st
         yield "wrong_place", f"is {status} but in {places[0]}"
 
 
-def _judge_place(place: _Place, reply: list[str]) -> list[Finding]:
+def _judge_place(keys: Keys, place: _Place, reply: list[str]) -> list[Finding]:
+    """What a reply of inspect_job.lua says against a job, and against the place where its id was met."""
     facts = set(reply[2:])
     exists = bool(reply[0] or reply[1]) or "damaged" in facts
-    found = judge(reply, place.id) if exists else []  # one that is gone meanwhile is no finding
+    wrongs = _wrongs(reply[0], reply[1], facts) if exists else ()  # one that is gone meanwhile is no finding
+    found = [Finding(place.id, rule, detail, keys.job(place.id)) for rule, detail in wrongs]
+
+    def against(key: str, rule: str, detail: str) -> None:
+        found.append(Finding(place.id, rule, detail, key))
+
     if place.part and not exists and f"in:{place.queue}:{place.part}" in facts:
-        where = f"is listed in {place.queue}:{place.part}"
-        found.append(Finding(place.id, "ghost", f"{where}, but there is no such job"))
+        where = f"is listed in {place.queue}:{place.part}, but there is no such job"
+        against(keys.index(place.queue, place.part), "ghost", where)
     if place.group and not exists and "member" in facts:
-        found.append(Finding(place.id, "ghost", f"is in error group {place.group}, but there is no such job"))
+        where = f"is in error group {place.group}, but there is no such job"
+        against(keys.dead_group(place.group), "ghost", where)
     if place.group and exists and "member" in facts and f"group:{place.group}" not in facts:
-        found.append(Finding(place.id, "group", f"is in error group {place.group}, which is not its own"))
-    if "held" in facts and f"worker:{place.wid}" not in facts:
-        found.append(Finding(place.id, "claim", f"worker {place.wid} claims it, but it does not run there"))
+        where = f"is in error group {place.group}, which is not its own"
+        against(keys.dead_group(place.group), "other_group", where)
     if "held" in facts and "holder" not in facts:
-        found.append(Finding(place.id, "claim", f"worker {place.wid} claims it, and is not registered"))
+        against(keys.claims(place.wid), "claim", f"worker {place.wid} claims it, and is not registered")
+    elif "held" in facts and f"worker:{place.wid}" not in facts:
+        against(keys.claims(place.wid), "claim", f"worker {place.wid} claims it, but it does not run there")
     return found
 
 
@@ -153,7 +158,7 @@ async def _judge_groups(queue: Listing) -> list[Finding]:
         count, size = replies
         if count is not None and int(float(count)) != size:
             words = f"the group counts {int(float(count))} jobs and holds {size}"
-            found.append(Finding(fingerprint, "group_count", words))
+            found.append(Finding(fingerprint, "group_count", words, queue.keys.dead_groups))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -39,10 +40,14 @@ def _doctor(queue: RedisQueue, code: int, *words: str) -> str:
     return done.stdout
 
 
-def _checks(queue: RedisQueue, code: int) -> dict[str, dict[str, Any]]:
+def _report(queue: RedisQueue, code: int) -> dict[str, Any]:
     report = json.loads(_doctor(queue, code, "--json"))
     assert report["well"] == (code == 0)
-    return {check["name"]: check for check in report["checks"]}
+    return report
+
+
+def _checks(queue: RedisQueue, code: int) -> dict[str, dict[str, Any]]:
+    return {check["name"]: check for check in _report(queue, code)["checks"]}
 
 
 async def test_all_is_well(books: RedisQueue) -> None:
@@ -59,7 +64,22 @@ async def test_a_deleted_hash_and_a_ghost_are_named_with_what_to_do(books: Redis
     shown = _doctor(books, 1)
     assert f"{job.id} is listed in default:queued, but there is no such job" in shown
     assert "ghost␛[31m is listed in default:dead" in shown and "\x1b" not in shown
-    assert "ZREM" in shown
+    assert f"ZREM {books.keys.index('default', 'queued')} {job.id}" in shown
+
+
+async def test_its_advice_makes_the_books_well(books: RedisQueue) -> None:
+    job = await books.enqueue(NewJob("greet"))
+    await books.client.delete(books.keys.job(job.id))
+    await books.client.zadd(books.keys.index("default", "dead"), {"ghost": 1})
+    await books.client.sadd(books.keys.claims("gone"), "ghost")
+    await books.client.set(books.keys.job("text"), "no job")
+    wrong = [check for check in _report(books, 1)["checks"] if not check["well"] and check["name"] != "books"]
+    assert len(wrong) == 4
+    for check in wrong:
+        advised = re.search(r"(?:ZREM|SREM|DEL) \S+(?: \S+)?$", check["advice"])
+        assert advised, check
+        await books.client.execute_command(*advised[0].split())
+    _report(books, 0)
 
 
 async def test_it_changes_nothing(books: RedisQueue) -> None:

@@ -159,7 +159,7 @@ async def _unlisted_group(queue: RedisQueue, ids: dict[str, str]) -> None:
         (_ghost_claim, "claim", "ghost"),
         (_ghost_in_group, "ghost", "ghost"),
         (_left_in_group, "group", "queued"),
-        (_other_group, "group", "dead"),
+        (_other_group, "other_group", "dead"),
         (_unlisted_group, "group", "dead"),
     ],
 )

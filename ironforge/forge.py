@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -284,6 +285,8 @@ class Forge(Client):
         """Registers an object with `async def handle(self, job)` that serves every kind without a task of its own."""
         if self.tasks.catch_all is not None:
             raise ConfigError("this Forge has a handler for all kinds already")
+        if not inspect.iscoroutinefunction(getattr(handler, "handle", None)):
+            raise ConfigError("a handler for all kinds has a method `async def handle(self, job)`")
         self.tasks.catch_all = handler
         return handler
 

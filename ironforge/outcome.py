@@ -13,10 +13,12 @@ from types import TracebackType
 
 from ironforge.backoff import delay_s
 from ironforge.errors import Discard, Retry
-from ironforge.job import BackoffPolicy, Job, JobError
+from ironforge.job import Attempt, BackoffPolicy, Job, JobError
 
 MAX_MESSAGE = 4_000
 MAX_TRACEBACK = 16_000
+UNKNOWN_BASE_MS, UNKNOWN_CAP_MS = 15_000, 420_000
+UNKNOWN_GRACE_MS = 3_600_000
 _OURS = str(Path(__file__).resolve().parent / "worker")
 _LIBRARY = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 _VARIABLE_PARTS = (
@@ -38,13 +40,29 @@ class RetryIn:
 
 @dataclass(frozen=True, slots=True)
 class Bury:
-    """The job is dead. `reason` is for the books: retries_spent or discarded."""
+    """The job is dead. `reason` is for the books: retries_spent, discarded or unknown_kind."""
 
     reason: str
 
 
 class TimeLimitExceeded(Exception):
     """The handler ran longer than its time limit."""
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"ran longer than its limit of {limit_s:g} s")
+
+
+class UnknownKind(LookupError):
+    """No handler of this worker takes the kind."""
+
+
+class RemoteError(Exception):
+    """An error of a handler in a process of its own, described there."""
+
+    def __init__(self, described: JobError, mark: str) -> None:
+        super().__init__(described.message)
+        self.described = described
+        self.mark = mark
 
 
 def decide(job: Job, error: BaseException, policy: BackoffPolicy, rng: Random) -> RetryIn | Bury:
@@ -60,8 +78,26 @@ def decide(job: Job, error: BaseException, policy: BackoffPolicy, rng: Random) -
             return RetryIn(round(delay_s(job.retry_count + 1, job.backoff or policy, rng) * 1000))
 
 
+def after_unknown_kind(job: Job) -> RetryIn | Bury:
+    """What becomes of a job that this worker has no handler for: during a rolling deploy another one may.
+
+    Uncharged waits of 15 s, doubling up to 7 min; dead once it was seen like that for an hour. They grow so that the
+    ten attempts that are kept reach back that far.
+    """
+    seen: list[Attempt] = []
+    for attempt in reversed(job.attempts):
+        if attempt.outcome != "released" or not attempt.error or attempt.error.type != UnknownKind.__name__:
+            break
+        seen.append(attempt)
+    if seen and (job.started_ms or 0) - seen[-1].started_ms > UNKNOWN_GRACE_MS:
+        return Bury("unknown_kind")
+    return RetryIn(min(UNKNOWN_CAP_MS, UNKNOWN_BASE_MS * 2 ** len(seen)))
+
+
 def describe(error: BaseException) -> JobError:
     """An error as text, of bounded size, whatever its `__str__` does. Frames of the worker itself are left out."""
+    if isinstance(error, RemoteError):
+        return error.described
     try:
         message = str(error)
     except Exception as broken:
@@ -83,6 +119,8 @@ def fingerprint(kind: str, error: BaseException, described: JobError) -> str:
     Made of the error's type, the kind, the innermost frame of the user's own code (file and function, no line number)
     and the message with numbers, ids, quoted text and addresses blanked.
     """
+    if isinstance(error, RemoteError):
+        return error.mark
     message = described.message[:400]
     for pattern, blank in _VARIABLE_PARTS:
         message = pattern.sub(blank, message)
@@ -94,7 +132,7 @@ def _users_part(tb: TracebackType | None) -> TracebackType | None:
     at = tb
     while at is not None and at.tb_frame.f_code.co_filename.startswith(_OURS):
         at = at.tb_next
-    return at or tb
+    return at
 
 
 def _innermost(tb: TracebackType | None) -> str:

@@ -9,27 +9,58 @@ import asyncio
 import importlib
 import json
 import os
+import signal
 import sys
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from types import FrameType
 from typing import Any, BinaryIO
 
+from ironforge import config, logs
 from ironforge.context import Context
-from ironforge.errors import Discard, Retry
+from ironforge.errors import ConfigError, Discard, Retry
 from ironforge.job import Job, JobStatus
-from ironforge.outcome import describe
+from ironforge.outcome import describe, fingerprint
 from ironforge.task import Task
+from ironforge.worker.results import result_json
 
 
 def main() -> None:
-    answers = os.fdopen(os.dup(1), "wb")
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    for line in sys.stdin.buffer:
-        request = json.loads(line)
-        if "path" in request:
-            sys.path[:] = request["path"]
-            continue
-        answer = _answer(request, answers)
-        answers.write(json.dumps(answer, default=repr).encode() + b"\n")
+    _configure_logs()
+    # Its worker decides when it ends, not a service manager that asks every process at once. A function, for ignored
+    # signals would be inherited by what a handler starts.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _go_on)
+    asked: SimpleQueue[dict[str, Any]] = SimpleQueue()
+    threading.Thread(target=_listen, args=(requests, asked), name="requests", daemon=True).start()
+    sys.path[:] = asked.get()["path"]
+    while True:
+        answer = _answer(asked.get(), answers)
+        answers.write(json.dumps(answer).encode() + b"\n")
         answers.flush()
+
+
+def _go_on(_number: int, _frame: FrameType | None) -> None:
+    pass
+
+
+def _configure_logs() -> None:
+    try:
+        settings = config.load()
+        logs.configure(settings.log, settings.log_format)
+    except ConfigError:
+        logs.configure()
+
+
+def _listen(requests: BinaryIO, asked: SimpleQueue[dict[str, Any]]) -> None:
+    """In a thread, so that a handler does not outlive the worker whose job it runs: that job runs elsewhere soon."""
+    for line in requests:
+        asked.put(json.loads(line))
+    os.killpg(os.getpid(), signal.SIGKILL)
 
 
 def _answer(request: dict[str, Any], answers: BinaryIO) -> dict[str, Any]:
@@ -37,18 +68,20 @@ def _answer(request: dict[str, Any], answers: BinaryIO) -> dict[str, Any]:
         answers.write(b'{"progress":' + progress_json.encode() + b"}\n")
         answers.flush()
 
+    about = request["job"]
     try:
-        return {"result": _run(request, report)}
+        stored = result_json(_run(request, report), {"job_id": about["id"], "kind": about["kind"]})
+        return {"result_json": None if stored is None else stored.decode()}
     except Retry as retry:
         return {"retry": retry.delay_s, "message": str(retry)}
     except Discard as discard:
         return {"discard": str(discard)}
-    except Exception as error:
+    except BaseException as error:
         described = describe(error)
-        return {"type": described.type, "message": described.message, "traceback": described.traceback}
+        return {"error": described.to_json(), "fingerprint": fingerprint(about["kind"], error, described)}
 
 
-def _run(request: dict[str, Any], report: Any) -> Any:
+def _run(request: dict[str, Any], report: Callable[[str], None]) -> Any:
     task = _find(request["module"], request["kind"])
     about = request["job"]
     job = Job(
@@ -66,9 +99,7 @@ def _find(module: str, kind: str) -> Task[..., Any]:
     for value in vars(importlib.import_module(module)).values():
         if isinstance(value, Task) and value.kind == kind:
             return value  # pyright: ignore[reportUnknownVariableType]
-    raise LookupError(
-        f"module {module!r} has no task {kind!r} at its top level; a process handler needs that"
-    )
+    raise LookupError(f"module {module!r} has no task {kind!r} at its top level any more")
 
 
 if __name__ == "__main__":

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
+import os
+import signal
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from ironforge.context import Context
-from ironforge.errors import Discard, Retry
-from ironforge.job import Job
+from ironforge.errors import ConfigError, Discard, Retry
+from ironforge.job import Job, JobError
+from ironforge.outcome import RemoteError
 from ironforge.task import Task
 
-log = logging.getLogger("ironforge.worker")
 _LONGEST_LINE = 4 * 1024 * 1024
 
 
@@ -22,8 +24,22 @@ class ProcessCrashed(Exception):
     """The handler's process ended without an answer."""
 
 
-class RemoteError(Exception):
-    """An error that happened in a handler's process, as text."""
+class StoredResult(bytes):
+    """A result that its process encoded already."""
+
+
+def check_importable(tasks: Iterable[Task[..., Any]]) -> None:
+    """Raises ConfigError for a process handler that another process could not find."""
+    for task in tasks:
+        name = task.function.__module__
+        module = sys.modules.get(name)
+        if task.defaults.process and (
+            name == "__main__" or not any(value is task for value in vars(module).values())
+        ):
+            raise ConfigError(
+                f"task {task.kind!r} has process=True and must be at the top level of a module that can be imported, "
+                f"which {name}.{task.function.__qualname__} is not"
+            )
 
 
 class ProcessPool:
@@ -32,14 +48,13 @@ class ProcessPool:
     def __init__(self) -> None:
         self._idle: list[asyncio.subprocess.Process] = []
 
-    async def run(self, task: Task[..., Any], job: Job, context: Context) -> Any:
-        """The handler's result. Cancelled: the process is killed."""
-        process = self._idle.pop() if self._idle else await self._start()
+    async def run(self, task: Task[..., Any], job: Job, context: Context) -> StoredResult | None:
+        """The handler's result. Cancelled: its process is killed, with everything that it started."""
+        process = self._take() or await self._start()
         try:
             answer = await self._ask(process, task, job, context)
         except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            _kill(process)
             await asyncio.shield(process.wait())
             raise
         self._idle.append(process)
@@ -47,14 +62,21 @@ class ProcessPool:
 
     async def close(self) -> None:
         for process in self._idle:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            _kill(process)
             await process.wait()
         self._idle.clear()
 
+    def _take(self) -> asyncio.subprocess.Process | None:
+        while self._idle:
+            process = self._idle.pop()
+            if process.returncode is None:  # one that died while idle is nobody's fault
+                return process
+        return None
+
     async def _start(self) -> asyncio.subprocess.Process:
+        # A session of its own: whatever a handler starts can be killed with it.
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "ironforge.worker.process_main",
+            sys.executable, "-m", "ironforge.worker.process_main", start_new_session=True,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=_LONGEST_LINE,
         )  # fmt: skip
         assert process.stdin
@@ -78,27 +100,29 @@ class ProcessPool:
             },
         }
         process.stdin.write(json.dumps(request).encode() + b"\n")
-        await process.stdin.drain()
-        while True:
-            line = await process.stdout.readline()
-            if not line:
-                code = await process.wait()
-                raise ProcessCrashed(f"the handler's process ended ({code}) without an answer")
+        with contextlib.suppress(ConnectionError):  # then there is no answer either
+            await process.stdin.drain()
+        while line := await process.stdout.readline():
             answer: dict[str, Any] = json.loads(line)
             if "progress" not in answer:
                 return answer
             context.progress(answer["progress"])
+        raise ProcessCrashed(f"the handler's process ended ({await process.wait()}) without an answer")
 
 
-def _result(answer: dict[str, Any]) -> Any:
+def _kill(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _result(answer: dict[str, Any]) -> StoredResult | None:
     match answer:
-        case {"result": result}:
-            return result
+        case {"result_json": stored}:
+            return None if stored is None else StoredResult(stored.encode())
         case {"retry": delay_s, "message": message}:
             raise Retry(delay_s, message)
         case {"discard": message}:
             raise Discard(message)
         case _:
-            # The type keeps its name in the books: a class of that name, not the class itself.
-            named = type(str(answer.get("type", "Error")), (RemoteError,), {})
-            raise named(f"{answer.get('message', '')}\n{answer.get('traceback', '')}".strip())
+            raise RemoteError(JobError.from_json(answer["error"]), answer["fingerprint"])

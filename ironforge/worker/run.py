@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import json
 import logging
+import math
 import random
-from collections.abc import Awaitable
+import time
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from ironforge.context import Context
 from ironforge.errors import InvalidPayload
 from ironforge.job import DEFAULT_TIMEOUT_S, BackoffPolicy, Job
-from ironforge.outcome import Bury, RetryIn, TimeLimitExceeded, decide, describe, fingerprint
+from ironforge.outcome import (
+    Bury,
+    RetryIn,
+    TimeLimitExceeded,
+    UnknownKind,
+    after_unknown_kind,
+    decide,
+    describe,
+    fingerprint,
+)
 from ironforge.queue.readings import Settlement
 from ironforge.task import Task, TaskRegistry
-from ironforge.worker.processes import ProcessCrashed, ProcessPool
+from ironforge.worker.processes import ProcessCrashed, ProcessPool, StoredResult
+from ironforge.worker.results import result_json
 
 log = logging.getLogger("ironforge.worker")
 
 GRACE_S = 5.0  # between cancelling a handler and giving its slot up as stuck
-UNKNOWN_DELAY_MS = 15_000
-UNKNOWN_GRACE_MS = 3_600_000
-MAX_RESULT_BYTES = 256 * 1024
 
 
 @dataclass(slots=True)
@@ -35,6 +44,8 @@ class Run:
     job: Job
     slot: int
     context: Context
+    limit_s: float = math.inf
+    began: float = field(default_factory=time.monotonic)
     stopping: Literal["cancelled", "released"] | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     stuck: bool = False
@@ -56,36 +67,51 @@ class Runner:
         self._processes = processes
         self._rng = random.Random()
 
+    def limit_s(self, job: Job) -> float:
+        """The job's own time limit, else its task's, else the default."""
+        task = self._tasks.get(job.kind)
+        return job.timeout_s or (task.defaults.timeout_s if task else None) or DEFAULT_TIMEOUT_S
+
     async def run(self, run: Run) -> Settlement:
         """Runs the handler and says how it ended. A failing handler is not an error here."""
+        run.limit_s = self.limit_s(run.job)
+        try:
+            return await self._run(run)
+        except Exception as error:  # ours: the job must not stay running for ever because of it
+            log.exception("a run could not be settled as it ended", extra=_about(run.job))
+            return self._failed(run, error, BackoffPolicy())
+
+    async def _run(self, run: Run) -> Settlement:
         job = run.job
         task = self._tasks.get(job.kind)
         if task is None and self._tasks.catch_all is None:
-            return self._unknown(job)
-        limit_s = job.timeout_s or (task.defaults.timeout_s if task else None) or DEFAULT_TIMEOUT_S
+            return _unknown(job)
         try:
-            result = await self._within(run, _contained(self._call(run, task)), limit_s)
+            result = await self._within(run, _contained(self._call(run, task)))
         except Stopped:
-            return self._stopped(run)
+            return _stopped(run)
         except Exception as error:
             return self._failed(run, error, task.defaults.backoff if task else BackoffPolicy())
         if run.context.noticed_cancel and run.stopping:
-            return self._stopped(run)
-        return Settlement(job.id, job.fence, "completed", _result_json(job, result))
+            return _stopped(run)
+        stored = result if isinstance(result, StoredResult) else result_json(result, _about(job))
+        return Settlement(job.id, job.fence, "completed", stored)
 
-    async def _within(self, run: Run, call: Awaitable[Any], limit_s: float) -> Any:
+    async def _within(self, run: Run, call: Coroutine[Any, Any, Any]) -> Any:
         """The call's result. Never waits longer than limit + grace, also for a handler that swallows its cancellation.
 
         Raises:
             Stopped: it ended because it was asked to.
             TimeLimitExceeded: it ran longer than its limit.
         """
-        handler = asyncio.ensure_future(call)
+        # By its name the watchdog knows who blocks the loop.
+        handler = asyncio.create_task(call, name=f"job {run.job.id}")
         stop = asyncio.ensure_future(run.stop.wait())
         try:
-            await asyncio.wait({handler, stop}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({handler, stop}, timeout=run.limit_s, return_when=asyncio.FIRST_COMPLETED)
             if handler.done():
                 return _outcome_of(handler, run)
+            late = _time_is_up(run.limit_s, handler)
             run.context.request_cancel()
             handler.cancel()
             await asyncio.wait({handler}, timeout=GRACE_S)
@@ -94,11 +120,11 @@ class Runner:
                 if handler.done() and not handler.cancelled() and handler.exception() is None:
                     return handler.result()
                 raise Stopped
-            raise TimeLimitExceeded(f"ran longer than its limit of {limit_s:g} s")
+            raise late
         finally:
             stop.cancel()
-            if not handler.done():
-                handler.add_done_callback(_forget)
+            handler.cancel()
+            handler.add_done_callback(_forget)
 
     async def _call(self, run: Run, task: Task[..., Any] | None) -> Any:
         if task is None:
@@ -114,67 +140,76 @@ class Runner:
         positional = (run.context,) if task.signature.takes_context else ()
         if task.is_async:
             return await task.function(*positional, **arguments)
+        return await self._in_thread(partial(task.function, *positional, **arguments))
+
+    async def _in_thread(self, function: Callable[[], Any]) -> Any:
+        """Ends when the thread does, also when cancelled: nobody can end a thread, and until then its slot is taken."""
         scope = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads, lambda: scope.run(task.function, *positional, **arguments)
-        )
+        loop = asyncio.get_running_loop()
+        running = loop.run_in_executor(self._threads, lambda: scope.run(_no_stop, function))
+        while not running.done():
+            try:
+                await asyncio.wait({running})
+            except asyncio.CancelledError:
+                continue
+        return running.result()
 
     def _failed(self, run: Run, error: Exception, policy: BackoffPolicy) -> Settlement:
         job, described = run.job, describe(error)
-        fate = decide(job, error, policy, self._rng)
         mark = fingerprint(job.kind, error, described)
-        about = {"job_id": job.id, "kind": job.kind, "error": f"{described.type}: {described.message[:200]}"}
-        match fate:
+        about = {**_about(job), "error": f"{described.type}: {described.message[:200]}"}
+        match decide(job, error, policy, self._rng):
             case RetryIn(delay_ms):
                 log.warning("failed, retry %d/%d in %.1f s", job.retry_count + 1, job.max_retries, delay_ms / 1000, extra=about)  # fmt: skip
-                return Settlement(
-                    job.id,
-                    job.fence,
-                    "retry",
-                    error_json=described.to_json(),
-                    delay_ms=delay_ms,
-                    fingerprint=mark,
-                )
+                return Settlement(job.id, job.fence, "retry", None, described.to_json(), delay_ms, mark)
             case Bury(reason):
                 log.error("dead (%s)", reason, extra=about)
-                return Settlement(
-                    job.id, job.fence, "dead", error_json=described.to_json(), fingerprint=mark, reason=reason
-                )
-
-    def _unknown(self, job: Job) -> Settlement:
-        """No handler here: perhaps on another worker, or after the next deploy. Not charged, dead only after an hour."""
-        error = LookupError(f"no worker of this queue knows the kind {job.kind!r}")
-        described = describe(error)
-        first_seen_ms = job.attempts[0].started_ms if job.attempts else job.started_ms or 0
-        if (job.started_ms or 0) - first_seen_ms > UNKNOWN_GRACE_MS:
-            return Settlement(
-                job.id, job.fence, "dead", error_json=described.to_json(),
-                fingerprint=fingerprint(job.kind, error, described), reason="unknown_kind",
-            )  # fmt: skip
-        log.warning(
-            "unknown kind; released for %d s",
-            UNKNOWN_DELAY_MS // 1000,
-            extra={"job_id": job.id, "kind": job.kind},
-        )
-        return Settlement(
-            job.id, job.fence, "released", error_json=described.to_json(), delay_ms=UNKNOWN_DELAY_MS
-        )
-
-    def _stopped(self, run: Run) -> Settlement:
-        assert run.stopping
-        return Settlement(run.job.id, run.job.fence, run.stopping)
+                return Settlement(job.id, job.fence, "dead", None, described.to_json(), 0, mark, reason)
 
 
 class Stopped(Exception):
     """The handler ended because it was asked to."""
 
 
+def _about(job: Job) -> dict[str, str]:
+    return {"job_id": job.id, "kind": job.kind}
+
+
+def _unknown(job: Job) -> Settlement:
+    """No handler here: perhaps on another worker, or after the next deploy. Not charged, dead only after a grace."""
+    error = UnknownKind(f"no worker of this queue knows the kind {job.kind!r}")
+    described = describe(error)
+    match after_unknown_kind(job):
+        case RetryIn(delay_ms):
+            log.warning("unknown kind; released for %.0f s", delay_ms / 1000, extra=_about(job))
+            return Settlement(job.id, job.fence, "released", None, described.to_json(), delay_ms)
+        case Bury(reason):
+            log.error("dead (%s)", reason, extra=_about(job))
+            mark = fingerprint(job.kind, error, described)
+            return Settlement(job.id, job.fence, "dead", None, described.to_json(), 0, mark, reason)
+
+
+def _stopped(run: Run) -> Settlement:
+    assert run.stopping
+    return Settlement(run.job.id, run.job.fence, run.stopping)
+
+
 async def _contained(call: Awaitable[Any]) -> Any:
-    """asyncio lets SystemExit and KeyboardInterrupt end the whole process: from a handler they are errors like others."""
+    """What asyncio lets pass to end the process, or to end nobody knows what, is an error like others in a handler."""
     try:
         return await call
-    except (SystemExit, KeyboardInterrupt) as error:
+    except (Exception, asyncio.CancelledError):
+        raise
+    except BaseException as error:
         raise RuntimeError(f"the handler raised {type(error).__name__}") from error
+
+
+def _no_stop(function: Callable[[], Any]) -> Any:
+    """A future cannot hold a StopIteration: it would never be done."""
+    try:
+        return function()
+    except StopIteration as error:
+        raise RuntimeError("the handler raised StopIteration") from error
 
 
 def _outcome_of(handler: asyncio.Future[Any], run: Run) -> Any:
@@ -188,25 +223,22 @@ def _outcome_of(handler: asyncio.Future[Any], run: Run) -> Any:
     return handler.result()
 
 
+def _time_is_up(limit_s: float, handler: asyncio.Task[Any]) -> TimeLimitExceeded:
+    """With a note of where the handler waited: its traceback cannot tell, nothing was raised there."""
+    error = TimeLimitExceeded(limit_s)
+    at: Any = handler.get_coro()
+    frames: list[str] = []
+    while at is not None and len(frames) < 50:
+        if frame := getattr(at, "cr_frame", None):
+            frames.append(f"  {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}")
+        at = getattr(at, "cr_await", None)
+    users = [line for line in frames if "/ironforge/worker/" not in line]
+    if users:
+        error.add_note("when its time was up it waited at\n" + "\n".join(users))
+    return error
+
+
 def _forget(handler: asyncio.Future[Any]) -> None:
     """A stuck handler that ends after all: whatever it says comes too late, and nobody else will collect it."""
     if not handler.cancelled():
         handler.exception()
-
-
-def _result_json(job: Job, result: Any) -> bytes | None:
-    """The stored result; one that is not JSON, or too large, is replaced by words that say so."""
-    if result is None:
-        return None
-    try:
-        stored = json.dumps(result, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
-    except Exception as error:
-        about = {"job_id": job.id, "kind": job.kind}
-        log.warning("the result is not JSON (%s); kept as text", type(error).__name__, extra=about)
-        try:
-            stored = json.dumps(repr(result)[:1000]).encode()
-        except Exception:
-            stored = b'"(a result that is not JSON)"'
-    if len(stored) > MAX_RESULT_BYTES:
-        return json.dumps(f"(a result of {len(stored):,} bytes was not kept)").encode()
-    return stored

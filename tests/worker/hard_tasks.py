@@ -1,0 +1,113 @@
+"""Handlers that do what handlers should not. Each writes to the ledger, as those of tests/system/tasks_forge.py do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import time
+
+from ironforge import Context, Forge, Retry
+from tests.system.tasks_forge import note
+
+forge = Forge()
+
+
+class NoException(BaseException):
+    """What `except Exception` lets pass."""
+
+
+@forge.task("raises", max_retries=0)
+async def raises(what: str) -> None:
+    note("ran", what)
+    match what:
+        case "base":
+            raise NoException("not an Exception")
+        case "generator":
+            raise GeneratorExit
+        case "cancelled":
+            raise asyncio.CancelledError
+        case _:
+            raise KeyboardInterrupt
+
+
+@forge.task("thread.raises", max_retries=0)
+def thread_raises(what: str) -> None:
+    note("ran", what)
+    if what == "stop":
+        next(iter(()))
+    raise NoException(what)
+
+
+@forge.task("thread.deaf", timeout_s=0.3, max_retries=0)
+def thread_deaf(mark: int, s: float) -> None:
+    """Looks at nothing until it is done."""
+    note("start", mark)
+    time.sleep(s)
+    note("end", mark)
+
+
+@forge.task("thread.quick")
+def thread_quick(mark: int) -> int:
+    note("ran", mark)
+    return mark
+
+
+@forge.task("nap")
+async def nap(mark: int, s: float = 0.3) -> None:
+    note("start", mark)
+    await asyncio.sleep(s)
+    note("end", mark)
+
+
+@forge.task("blocks", timeout_s=1.0, max_retries=1)
+async def blocks(mark: int, s: float = 60.0) -> None:
+    """An async handler that never gives the loop back."""
+    note("start", mark)
+    time.sleep(s)  # noqa: ASYNC251  that is the point
+    note("end", mark)
+
+
+@forge.task("blocks.gil", timeout_s=1.0, max_retries=0)
+async def blocks_gil(mark: int) -> None:
+    """A regular expression that backtracks for hours inside C code, which keeps the interpreter lock all the while."""
+    note("start", mark)
+    re.match(r"(a+)+$", "a" * 60 + "b")
+
+
+@forge.task("leaves")
+async def leaves(code: int) -> None:
+    """Ends its process as if all were well."""
+    note("left", code)
+    os._exit(code)
+
+
+@forge.task("process.busy", process=True)
+def process_busy(mark: int) -> None:
+    note("start", mark)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        pass
+
+
+@forge.task("process.raises", process=True, max_retries=0)
+def process_raises(order: int) -> None:
+    _charge(order)
+
+
+def _charge(order: int) -> None:
+    raise ConnectionError(f"order {order} was refused")
+
+
+@forge.task("process.result", process=True, max_retries=0)
+def process_result(what: str) -> object:
+    return {"big": "x" * 6_000_000, "nan": float("nan"), "object": object(), "int": 7**9000, "text": "é\n"}[
+        what
+    ]
+
+
+@forge.task("process.again", process=True)
+def process_again(ctx: Context) -> None:
+    ctx.progress(0.25, "a quarter")
+    print("what a handler prints is no answer")
+    raise Retry(60)

@@ -92,6 +92,17 @@ def test_routes_are_those_of_the_server() -> None:
     assert told == there
 
 
+def test_files_of_the_map_exist() -> None:
+    rows = section(DOCS / "architecture.md", "Where to find what").splitlines()
+    assert len(rows) > 20
+    for row in rows:
+        folder = ROOT
+        for name in re.findall(r"`([\w/]+(?:/|\.py|\.lua))`", row):
+            path = ROOT / name if "/" in name else folder / name
+            assert path.exists() or "NAME" in name, f"{name} in {row}"
+            folder = path.parent
+
+
 def test_metrics_exist() -> None:
     there = set(re.findall(r"^# TYPE (\w+)", render(Stats(), [], []).decode(), re.MULTILINE))
     for path in DOCUMENTS:

@@ -32,8 +32,15 @@ def test_an_id_is_a_uuid_7_that_carries_its_shard(shard: int) -> None:
     assert abs(made_ms - time.time() * 1000) < 5_000
 
 
-def test_ids_differ() -> None:
-    assert len({new_job_id() for _ in range(5_000)}) == 5_000
+def test_ids_differ_and_sort_as_they_were_made() -> None:
+    ids = [new_job_id() for _ in range(5_000)]
+    assert len(set(ids)) == 5_000 and ids == sorted(ids)
+
+
+def test_a_clock_set_back_is_no_reason_to_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = new_job_id()
+    monkeypatch.setattr(time, "time_ns", lambda: 1_000_000_000)
+    assert new_job_id() > before
 
 
 def test_an_id_once_given_stays() -> None:

@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager
 from ironforge.forge import Forge
 from ironforge.job import Job, JobStatus
 from ironforge.queue.backend import RedisQueue
-from ironforge.queue.readings import JobFilter, WorkerInfo
+from ironforge.queue.readings import JobFilter, QueueReading, WorkerInfo
 from ironforge.worker.crew import Crew, CrewOptions
 
 # A test that is being debugged must not lose its lease.
@@ -33,23 +33,32 @@ _ENDED = (JobStatus.COMPLETED, JobStatus.DEAD, JobStatus.CANCELLED)
 async def running(
     forge: Forge, *, queues: Sequence[str] = ("default",), concurrency: int = 10
 ) -> AsyncIterator[None]:
-    """A worker in this loop for the time of the block; at its end running jobs may finish."""
+    """A worker in this loop for the time of the block.
+
+    At its end running jobs may finish; when it ends by an error they are released at once.
+    """
     queue = await forge.connect()
     wid = f"test-{os.getpid()}-{secrets.token_hex(3)}"
     info = WorkerInfo("test", os.getpid(), os.getpid(), "", tuple(queues), concurrency, forge.tasks.about())
     await queue.register(wid, info, _LEASE_MS)
     crew = Crew(queue, wid, forge.tasks, CrewOptions(concurrency, tuple(queues)))
     serving = asyncio.create_task(crew.serve())
+    step = 2
     try:
         yield
+        step = 1
     finally:
-        crew.stop()
-        await serving
-        await queue.deregister(wid)
+        crew.stop(step)
+        try:
+            await serving
+        finally:
+            await crew.abandon()
+            await queue.hand_back(wid, "ended", {})
 
 
 async def drain(forge: Forge, *, timeout_s: float = 30.0) -> list[Job]:
-    """Runs everything that is ready, in all queues, until nothing is; scheduled and retrying jobs stay.
+    """Runs everything that is ready, in all queues, until nothing is; scheduled and retrying jobs stay, and those
+    of paused queues.
 
     Returns:
         The jobs that ended meanwhile, in the order of their submission.
@@ -59,13 +68,16 @@ async def drain(forge: Forge, *, timeout_s: float = 30.0) -> list[Job]:
     """
     queue = await forge.connect()
     before = await _ended(queue)
-    async with running(forge, queues=await queue.queue_names()):
-        async with asyncio.timeout(timeout_s):
-            while any(reading.queued or reading.running for reading in await queue.read_queues()):
-                await asyncio.sleep(0.01)
+    async with running(forge, queues=await queue.queue_names()), asyncio.timeout(timeout_s):
+        while any(_is_busy(reading) for reading in await queue.read_queues()):
+            await asyncio.sleep(0.01)
     after = await _ended(queue)
     found = [job for job_id, job in after.items() if before.get(job_id) != job]
     return sorted(found, key=lambda job: (job.created_ms, job.id))
+
+
+def _is_busy(reading: QueueReading) -> bool:
+    return bool(reading.running or (reading.queued and reading.paused_ms is None))
 
 
 async def _ended(queue: RedisQueue) -> dict[str, Job]:

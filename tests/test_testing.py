@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from ironforge import Context, Forge, Job, JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
@@ -38,6 +41,39 @@ async def test_drain_runs_what_is_ready_and_gives_what_ended(redis_url: str, que
             ("add", JobStatus.COMPLETED, 2), ("add", JobStatus.COMPLETED, 10), ("break", JobStatus.DEAD, None),
         ]  # fmt: skip
         assert await drain(forge) == []
+    await check_books(queue)
+
+
+async def test_drain_gives_jobs_as_they_were_submitted(redis_url: str, queue: RedisQueue) -> None:
+    async with Forge(redis_url, namespace=queue.namespace) as forge:
+
+        @forge.task("note")
+        async def note(n: int) -> int:  # pyright: ignore[reportUnusedFunction]
+            return n
+
+        await forge.enqueue_many([("note", {"n": n}) for n in range(60)])
+        assert [job.result for job in await drain(forge)] == list(range(60))
+
+
+async def test_drain_leaves_paused_queues_and_says_what_does_not_end(
+    redis_url: str, queue: RedisQueue
+) -> None:
+    async with Forge(redis_url, namespace=queue.namespace) as forge:
+
+        @forge.task("wait", queue="slow")
+        async def wait() -> None:
+            await asyncio.Event().wait()
+
+        held = await wait.options(queue="held").enqueue()
+        await queue.pause("held")
+        assert await drain(forge) == []
+        endless = await wait.enqueue()
+        with pytest.raises(TimeoutError):
+            await drain(forge, timeout_s=0.3)
+        for job in (held, endless):
+            found = await queue.get(job.id)
+            assert (found.status, found.retry_count) == (JobStatus.QUEUED, 0)
+    assert await queue.workers() == []
     await check_books(queue)
 
 

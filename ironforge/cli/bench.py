@@ -47,7 +47,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     if args.jobs < 100:
         raise ConfigError("--jobs must be at least 100")
-    from ironforge.worker.child import asyncio_run
+    from ironforge.worker.loops import run_loop
 
     settings = replace(config.load(), namespace=f"bench-{secrets.token_hex(4)}")
     results: dict[str, Any] = {}
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
 
     try:
-        asyncio_run(main())
+        run_loop(main())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     print_json(results) if args.json else _print(results)

@@ -67,9 +67,8 @@ class Actions:
         waiting = {row.id for row in rows if row.status in ("retrying", "scheduled")}
         verb = "Run" if len(waiting) == len(rows) else "Retry"
         grid = view.grid()
-        asks = len(rows) > 1 or bool(
-            grid and grid.marks
-        )  # a mark may be far from the cursor, and one forgets it
+        # A mark may be far from the cursor, and one forgets it.
+        asks = len(rows) > 1 or bool(grid and grid.marks)
         if not rows or (asks and not await self._sure_of(verb, rows)):
             return
 
@@ -149,7 +148,11 @@ class Actions:
         self, title: str, lines: list[str], verb: str, count: int, *, deletes: bool = False
     ) -> bool:
         typed = verb.split()[0].lower() if count > TYPED_ANY or (deletes and count > TYPED_DELETE) else ""
-        return bool(await self._console.push_screen_wait(Confirm(title, lines, verb, typed)))
+        return bool(
+            await self._console.push_screen_wait(
+                Confirm(title, lines, verb, typed, calm=verb.startswith(("Retry", "Run")))
+            )
+        )
 
     async def _each(self, ids: list[str], change: Change, verb: str, done_word: str) -> None:
         """The change for each job, a few at a time; the flash line counts, and says at the end what failed and why."""

@@ -43,7 +43,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("new", ("N",), "N", "new job", ALL, danger=0, footer=True),
     Command("status.previous", ("h", "left"), "h ←", "previous status or tab", ("jobs", "job")),
     Command(
-        "status.next", ("l", "right"), "l →", "next status or tab", ("jobs", "job"), None, True, "status/tab"
+        "status.next", ("l", "right"), "l →", "next status or tab", ("jobs", "job"), None, True, "next tab"
     ),
     Command("mark", ("space",), "space", "mark or unmark", ("jobs", "dead"), None, True, "mark"),
     Command("mark.range", ("v",), "v", "mark a range: once at each end", ("jobs", "dead")),

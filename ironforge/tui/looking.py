@@ -98,7 +98,7 @@ class Looking:
     def _up_or_quit(self) -> None:
         if not self.back():
             console = self._console
-            ask = Confirm("Quit", ["Leave the console?", *console.farewell()], "Quit")
+            ask = Confirm("Quit", ["Leave the console?", *console.farewell()], "Quit", calm=True)
             console.push_screen(ask, lambda sure: console.exit(0) if sure else None)
 
     # -- opening ------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from ironforge.job import JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
 from ironforge.queue.readings import JobFilter
 from ironforge.tui.app import ConsoleApp
+from ironforge.tui.command_line import carry_out
 from ironforge.tui.commands import COMMANDS
 from ironforge.tui.models import job_row
 from ironforge.tui.widgets.prompt import Prompt
@@ -290,7 +291,9 @@ async def test_a_lost_server_locks_and_dims_and_its_return_keeps_cursor_and_mark
             await _live(app)
             await _shows(app, pilot, "back after")
             assert app.jobs.main().cursor_id == held and app.jobs.main().marks == marked
-            await pilot.press("R")  # the marked one, alone: at once
+            await pilot.press("R")
+            await _shows(app, pilot, "Retry job (y)")
+            await pilot.press("y")
             await _status(queue, next(iter(marked)), JobStatus.QUEUED)
         finally:
             await again.stop()
@@ -306,13 +309,14 @@ async def test_the_command_line_goes_completes_and_remembers(queue: RedisQueue, 
         await pilot.press("colon", *"jo")
         await pilot.press("tab", *"mai", "tab", *"queu", "tab", "enter")
         await eventually(lambda: app.jobs.showing[:2] == ("queued", "mail") and app.jobs.main().ids)
-        await pilot.press("colon", *"workers", "enter")
+        await pilot.press("colon", *"wo", "tab", "enter")
         await _shows(app, pilot, "No worker")
         await pilot.press("colon", "up", "up")
         assert app.query_one(Prompt).query_one(Input).value.split() == ["jobs", "mail", "queued"]
-        await pilot.press("escape", "colon", *"nonsense", "enter")
+        await pilot.press("escape")
+        carry_out(app, "nonsense")
         await _shows(app, pilot, "no command 'nonsense'")
-        await pilot.press("colon", *"theme nord", "enter")
+        carry_out(app, "theme nord")
         await eventually(lambda: app.theme == "nord")
 
 

@@ -77,6 +77,8 @@ def test_something_is_on_the_screen_at_once() -> None:
         with PtyConsole(**NOWHERE) as console:
             console.wait_for("ironforge")
             best = min(best, console.cpu_s())
+        if best < 0.8:
+            break
     assert best < 0.8
 
 

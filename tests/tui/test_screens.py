@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 
 from ironforge.tui.api import ApiError
 from ironforge.tui.app import ConsoleApp
+from ironforge.tui.command_line import carry_out
 from ironforge.tui.dialogs.new_job import NewJob
 from tests.tui import seeded
 from tests.tui.conftest import fed_console
@@ -172,10 +173,10 @@ async def test_a_lock_stops_every_capital_and_says_why() -> None:
     async with still_console((120, 30)) as (app, pilot, api):
         await _press(app, pilot, "2", "l", "l", "l")
 
-        async def locked() -> None:
+        async def locked(*keys: str) -> None:
             reason = app.store.locked
             assert reason
-            for key in ("R", "C", "D", "P", "N", "ctrl+d"):
+            for key in keys:
                 await pilot.press(key)
                 await eventually(lambda: reason in screen_text(app), 5, f"{key} says why: {reason}")
                 assert len(app.screen_stack) == 1
@@ -183,19 +184,19 @@ async def test_a_lock_stops_every_capital_and_says_why() -> None:
                 await pilot.pause()
 
         app.store.lost("why", None)
-        await locked()
+        await locked("R", "C", "D", "P", "N", "ctrl+d")
         app.store.lost("why", None, denied=True)
-        await locked()
+        await locked("R")
         app.store.apply("stats", seeded.stats())
         app.store.apply("hb", {"seq": 2, "redis": "away"})
-        await locked()
+        await locked("R")
         app.store.apply("hello", seeded.hello(3, api=7))
         app.store.apply("stats", seeded.stats(4))
-        await locked()
+        await locked("R")
         app.store.apply("hello", seeded.hello(5))
         assert app.store.locked == ""
-        await pilot.press("colon", *"readonly", "enter")
-        await locked()
+        carry_out(app, "readonly")
+        await locked("R")
         assert api.changes == []
 
 

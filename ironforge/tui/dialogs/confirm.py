@@ -16,6 +16,7 @@ class Confirm(ModalScreen[bool]):
 
     Args:
         typed: a word to type before the button works; empty for none.
+        calm: nothing is lost by going on; not in red.
     """
 
     DEFAULT_CSS = """
@@ -28,9 +29,11 @@ class Confirm(ModalScreen[bool]):
     Confirm Horizontal { height: 1; align-horizontal: right; }
     Confirm Button { margin-left: 2; min-width: 14; height: 1; border: none; background: $panel; color: $foreground;
         text-style: none; padding: 0 2; }
-    Confirm Button:focus { background: $primary; color: $background; text-style: bold; }
+    Confirm Button:focus { background: $primary; color: $background; text-style: bold !important; }
     Confirm #yes { color: $error; }
     Confirm #yes:focus { background: $error; color: $background; }
+    Confirm.-calm > Vertical { border: round $primary; border-title-color: $primary; }
+    Confirm.-calm #yes { color: $primary; } Confirm.-calm #yes:focus { background: $primary; color: $background; }
     """
     BINDINGS = [
         Binding("y", "answer(True)", "yes"),
@@ -38,8 +41,10 @@ class Confirm(ModalScreen[bool]):
         Binding("left,h,right,l,tab", "other", "other button"),
     ]
 
-    def __init__(self, title: str, lines: list[str], verb: str, typed: str = "") -> None:
-        super().__init__()
+    def __init__(
+        self, title: str, lines: list[str], verb: str, typed: str = "", *, calm: bool = False
+    ) -> None:
+        super().__init__(classes="-calm" if calm else None)
         self._title, self._lines, self._verb, self._typed = title, lines, verb, typed
 
     def compose(self) -> ComposeResult:

@@ -45,7 +45,7 @@ class NewJob(ModalScreen[dict[str, Any] | None]):
     NewJob #buttons { margin: 0; align-horizontal: right; }
     NewJob Button { margin-left: 2; min-width: 16; height: 1; border: none; background: $panel; color: $foreground;
         text-style: none; padding: 0 2; }
-    NewJob Button:focus { background: $primary; color: $background; text-style: bold; }
+    NewJob Button:focus { background: $primary; color: $background; text-style: bold !important; }
     """
     BINDINGS = [
         Binding("escape", "leave", "close"),
@@ -199,11 +199,28 @@ class NewJob(ModalScreen[dict[str, Any] | None]):
             f"payload (JSON), checked as {body['kind']}" if known else "payload (JSON)"
         )
         self.query_one("#same", Static).update(Content("same as  " + command_line(body)))
+        if known:
+            self.query_one("#kinds", Static).update(Content(_about(self._tasks[body["kind"]])))
+            return
         matching = [kind for kind in self._tasks if body["kind"] in kind] or list(self._tasks)
         told = (
             "known: " + "  ".join(matching) if matching else "no worker is there to name its kinds; type one"
         )
-        self.query_one("#kinds", Static).update(Content("" if known and len(matching) == 1 else told))
+        self.query_one("#kinds", Static).update(Content(told))
+
+
+def _about(task: dict[str, Any]) -> str:
+    """What its workers say of a kind."""
+    doc = Doc(task)
+    workers = doc.whole("workers")
+    parts = [f"{workers} worker{'s run' if workers != 1 else ' runs'} it"]
+    if doc.texts("queues"):
+        parts.append(f"from {', '.join(doc.texts('queues'))}")
+    if (limit := doc.real("timeout_s")) is not None:
+        parts.append(f"limit {limit:g} s")
+    if "max_retries" in doc.raw:
+        parts.append(f"retries {doc.whole('max_retries')}")
+    return " · ".join(parts)
 
 
 def _example(task: dict[str, Any]) -> str:

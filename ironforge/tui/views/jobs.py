@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Container, Vertical
 
 from ironforge.tui import words
 from ironforge.tui.job_list import JobList, matches, server_search
@@ -19,6 +19,7 @@ from ironforge.tui.widgets.lines import Line, Lines, Pane
 
 PAGE = 200
 MOST_PAGES = 10
+PREVIEW_LINES = 12
 _EMPTY = {
     "dead": "Jobs out of retries appear here, with their error; R retries them",
     "scheduled": "Jobs with a delay wait here until they are due",
@@ -60,12 +61,13 @@ class Jobs(View):
 
     def compose(self) -> ComposeResult:
         yield self._crumb
-        with Horizontal():
+        with Container(id="jobs-body"):
             yield self._grid
             with Vertical(id="preview"):
                 yield self._head
-                yield self._payload
-                yield self._error
+                with Container(id="preview-panes"):
+                    yield self._payload
+                    yield self._error
 
     def on_mount(self) -> None:
         self._payload.border_title, self._error.border_title = "payload", "error"
@@ -154,7 +156,8 @@ class Jobs(View):
 
     def _crumb_line(self) -> Line:
         where = self.showing.queue or "all queues"
-        parts: Line = [(where, style(EMBER, bold=True)), (" › jobs  ", FADED)]
+        tight = self.size.width < 100
+        parts: Line = [(where, style(EMBER, bold=True)), (" › " if tight else " › jobs  ", FADED)]
         if self.showing.group:
             return [*parts, (f"✗ dead › group {self.showing.group}", style(RED, bold=True))]
         counts = self._counts()
@@ -211,7 +214,11 @@ class Jobs(View):
 
     def _draw_preview(self) -> None:
         row = self.list.loaded.get(self._grid.cursor_id or "")
-        if not self.is_wide or row == self._previewed:
+        preview = self.query_one("#preview")
+        # Beside the list where there is width; below it while the list is short enough to leave room.
+        room = self.query_one("#jobs-body").size.height - len(self._grid.ids) - 2
+        preview.set_class(row is None or not (self.is_wide or room >= PREVIEW_LINES), "-absent")
+        if not preview.display or row == self._previewed:
             return
         keep = row is not None and self._previewed is not None and row.id == self._previewed.id
         self._previewed = row

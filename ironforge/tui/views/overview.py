@@ -40,7 +40,7 @@ COLUMNS = (
     Column("in", "IN/S", 5, right=True, keep=60, calm=True),
     Column("failed", "FAIL/S", 6, right=True, keep=55, calm=True),
     Column("workers", "WORKERS", 7, right=True, keep=50),
-    Column("completed", "KEPT", 7, right=True, keep=45),
+    Column("completed", "KEPT", 7, right=True, keep=45, calm=True),
     Column("spark", "5 MIN", 9, keep=90, grows=2, most=36),
 )
 _HINTS = {
@@ -276,11 +276,13 @@ def _running_line(job: JobRow, now_s: float, width: int) -> Line:
     elapsed = words.age(max(0.0, now_s - job.started_s)) if job.started_s is not None else "-"
     left: Line = [
         (words.short_id(job.id), style(GOLD)),
-        (f"  {job.kind:<16.16}", style(INK, bold=True)),
+        (f"  {job.kind:<15.15}", style(INK, bold=True)),
         (f" {elapsed:>6}", style(INK)),
     ]
-    bar = words.fraction_of(11, job.fraction) if job.fraction is not None else ""
-    return squeezed([*left, (f"  {job.queue}", FADED)], [(f"{bar:>11}", style(EMBER))], width)
+    left.append((f"  {job.queue}", FADED))
+    if job.fraction is None:
+        return left
+    return squeezed(left, [(words.fraction_of(11, job.fraction), style(EMBER))], width)
 
 
 def _group_line(group: Group, now_s: float, width: int) -> Line:

@@ -120,14 +120,15 @@ class Workers(View):
             return
         title: Line = [
             (worker.id, style(EMBER, bold=True)),
-            (f"  on {worker.host}, pid {worker.pid}   kinds {len(worker.kinds)}", FADED),
+            (f"  on {worker.host}, pid {worker.pid}", FADED),
         ]
         troubles: list[Line] = [
             [("! ", style(RED, bold=True)), (what, style(INK))] for what in worker.troubles
         ]
         room = max(1, self._slots.rows - len(troubles))
-        lines = self._slot_lines(worker, room)
-        self._slots.fill(title, [*lines, *troubles])
+        about = _about(worker) if self._slots.rows >= 9 else []
+        lines = self._slot_lines(worker, room - len(about))
+        self._slots.fill(title, [*about, *troubles, *lines])
 
     def _slot_lines(self, worker: Worker, room: int) -> list[Line]:
         """Running jobs, in as many columns as fit, filled downwards."""
@@ -169,3 +170,12 @@ class Workers(View):
     def unavailable(self, command: str) -> str:
         needs = ("open", "copy", "describe", "raw")
         return "there is no worker" if command in needs and not self.worker else ""
+
+
+def _about(worker: Worker) -> list[Line]:
+    """Which queues it serves, and what it can run."""
+    return [
+        [("queues  ", FADED), (", ".join(worker.queues) or "-", style(INK))],
+        [("kinds   ", FADED), (", ".join(worker.kinds) or "-", style(INK))],
+        [],
+    ]

@@ -19,6 +19,8 @@ from ironforge.forge import Forge
 from ironforge.metrics import render
 from ironforge.queue.readings import Stats
 from ironforge.server.app import create_app
+from ironforge.tui.commands import COMMANDS as CONSOLE_COMMANDS
+from ironforge.tui.commands import MOVES
 from tests.needs import needs
 from tests.system.documents import DOCUMENTS, README, bash, blocks, section
 from tests.system.processes import ROOT, await_port, await_text, environment, free_port, ironforge, running
@@ -101,6 +103,14 @@ def test_files_of_the_map_exist() -> None:
             path = ROOT / name if "/" in name else folder / name
             assert path.exists() or "NAME" in name, f"{name} in {row}"
             folder = path.parent
+
+
+def test_keys_of_the_console_exist() -> None:
+    shown = {key for command in CONSOLE_COMMANDS for key in command.shown.split()}
+    shown |= {key for keys, _ in MOVES for key in keys.split()}
+    rows = [row.split(" | ") for row in section(README, "The console").splitlines() if row.startswith("| `")]
+    told = {key for row in rows for cell in (row[0], row[2]) for key in re.findall(r"`(.+?)`", cell)}
+    assert len(told) > 20 and told <= shown
 
 
 def test_metrics_exist() -> None:

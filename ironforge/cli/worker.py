@@ -31,6 +31,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="running jobs may finish for S seconds (default 25)",
     )
     parser.add_argument(
+        "--grace",
+        type=float,
+        default=5.0,
+        metavar="S",
+        help="a handler whose time is up, or whose job was cancelled, has S seconds to end (default 5)",
+    )
+    parser.add_argument(
         "--metrics-addr", metavar="HOST:PORT", help="answer Prometheus about this host's worker processes"
     )
     parser.add_argument("--allow-unsafe-redis", action="store_true", help="run on a Redis that may lose jobs")
@@ -40,8 +47,8 @@ def run(args: argparse.Namespace) -> int:
     settings = config.load()
     if args.concurrency < 1 or args.processes < 1:
         raise ConfigError("--concurrency and --processes must be at least 1")
-    if args.shutdown_timeout < 0:
-        raise ConfigError("--shutdown-timeout must not be negative")
+    if not args.shutdown_timeout >= 0 or not args.grace >= 0:
+        raise ConfigError("--shutdown-timeout and --grace must not be negative")
 
     from ironforge import lifeline, logs
     from ironforge.worker.child import asyncio_run
@@ -55,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
         processes=args.processes,
         queues=_queues(args),
         shutdown_timeout_s=args.shutdown_timeout,
+        grace_s=args.grace,
         log=settings.log,
         log_format=settings.log_format or ("console" if sys.stderr.isatty() else "json"),
         allow_unsafe=args.allow_unsafe_redis,

@@ -59,7 +59,10 @@ def asyncio_run(main_coroutine: object) -> int:
 async def _serve(forge: Forge, wid: str, order: ChildOrder, channel: socket.socket) -> int:
     queue = await forge.connect(check=False)
     crew = Crew(
-        queue, wid, forge.tasks, CrewOptions(order.concurrency, order.queues, order.shutdown_timeout_s)
+        queue,
+        wid,
+        forge.tasks,
+        CrewOptions(order.concurrency, order.queues, order.shutdown_timeout_s, order.grace_s),
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -26,6 +26,7 @@ class ChildOrder:
     concurrency: int
     queues: tuple[str, ...]
     shutdown_timeout_s: float
+    grace_s: float
     log: str
     log_format: str
 

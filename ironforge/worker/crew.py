@@ -23,7 +23,7 @@ from ironforge.queue.readings import Settlement, Turn
 from ironforge.task import TaskRegistry
 from ironforge.worker.lane import Lane
 from ironforge.worker.processes import ProcessPool
-from ironforge.worker.run import Run, Runner
+from ironforge.worker.run import GRACE_S, Run, Runner
 
 if TYPE_CHECKING:
     from ironforge.queue.backend import RedisQueue
@@ -37,11 +37,19 @@ RELEASE_S = 3.0  # after the deadline: handlers are cancelled and get so long to
 
 @dataclass(frozen=True, slots=True)
 class CrewOptions:
-    """How a worker works. `queues`: most wanted first."""
+    """How a worker works.
+
+    Attributes:
+        concurrency: jobs at once.
+        queues: most wanted first.
+        shutdown_timeout_s: at a stop, running jobs may finish for so long.
+        grace_s: after its limit or a cancel, a handler has so long to end; one that does not is stuck.
+    """
 
     concurrency: int = 10
     queues: tuple[str, ...] = ("default",)
     shutdown_timeout_s: float = 25.0
+    grace_s: float = GRACE_S
 
 
 class Crew:
@@ -57,7 +65,7 @@ class Crew:
         self._options = options
         self._threads = ThreadPoolExecutor(options.concurrency, thread_name_prefix="job")
         self._processes = ProcessPool()
-        self.runner = Runner(tasks, self._threads, self._processes)
+        self.runner = Runner(tasks, self._threads, self._processes, options.grace_s)
         self._runs: dict[str, Run] = {}
         self._free_slots = list(range(options.concurrency, 0, -1))
         self._done = self._failed = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import logging
 import math
 import random
@@ -34,7 +35,7 @@ from ironforge.worker.results import result_json
 
 log = logging.getLogger("ironforge.worker")
 
-GRACE_S = 5.0  # between cancelling a handler and giving its slot up as stuck
+GRACE_S = 5.0
 
 
 @dataclass(slots=True)
@@ -61,10 +62,14 @@ class Run:
 class Runner:
     """Knows how to call each kind of handler; holds the threads and processes they run in."""
 
-    def __init__(self, tasks: TaskRegistry, threads: Executor, processes: ProcessPool) -> None:
+    def __init__(
+        self, tasks: TaskRegistry, threads: Executor, processes: ProcessPool, grace_s: float = GRACE_S
+    ) -> None:
+        """`grace_s`: between cancelling a handler and giving its slot up as stuck."""
         self._tasks = tasks
         self._threads = threads
         self._processes = processes
+        self._grace_s = grace_s
         self._rng = random.Random()
 
     def limit_s(self, job: Job) -> float:
@@ -114,7 +119,7 @@ class Runner:
             late = _time_is_up(run.limit_s, handler)
             run.context.request_cancel()
             handler.cancel()
-            await asyncio.wait({handler}, timeout=GRACE_S)
+            await asyncio.wait({handler}, timeout=self._grace_s)
             run.stuck = not handler.done()
             if run.stopping:
                 if handler.done() and not handler.cancelled() and handler.exception() is None:
@@ -140,7 +145,9 @@ class Runner:
         positional = (run.context,) if task.signature.takes_context else ()
         if task.is_async:
             return await task.function(*positional, **arguments)
-        return await self._in_thread(partial(task.function, *positional, **arguments))
+        result = await self._in_thread(partial(task.function, *positional, **arguments))
+        # A plain function that returns a coroutine: an `async def` inside a decorator that is none.
+        return await result if inspect.isawaitable(result) else result
 
     async def _in_thread(self, function: Callable[[], Any]) -> Any:
         """Ends when the thread does, also when cancelled: nobody can end a thread, and until then its slot is taken."""

@@ -27,6 +27,7 @@ from ironforge.periodic import Outage, every
 from ironforge.queue.readings import WorkerInfo
 from ironforge.worker import control
 from ironforge.worker.child import LEASE_LOST, MISUSED, RECYCLE, connect_patiently
+from ironforge.worker.run import GRACE_S
 
 if TYPE_CHECKING:
     from ironforge.queue.backend import RedisQueue
@@ -50,6 +51,7 @@ class WorkerOptions:
     processes: int = 1
     queues: tuple[str, ...] = ("default",)
     shutdown_timeout_s: float = 25.0
+    grace_s: float = GRACE_S
     log: str = "info"
     log_format: str = "json"
     allow_unsafe: bool = False
@@ -164,7 +166,7 @@ class Supervisor:
         ours, theirs = socket.socketpair()
         options = self._options
         order = control.ChildOrder(
-            theirs.fileno(), options.target, options.concurrency, options.queues, options.shutdown_timeout_s,
+            theirs.fileno(), options.target, options.concurrency, options.queues, options.shutdown_timeout_s, options.grace_s,
             options.log, options.log_format,
         )  # fmt: skip
         # A session of its own: Ctrl-C in the terminal is for the supervisor, which tells its children.

@@ -95,7 +95,7 @@ async def test_hostile_errors_and_results_settle(queue: RedisQueue, bench: Bench
 
 @pytest.mark.parametrize("kind", ["slow", "slow.process", "stubborn"])
 async def test_the_time_limit_ends_every_form(queue: RedisQueue, bench: Bench, kind: str) -> None:
-    bench.worker("--concurrency", "1")
+    bench.worker("--concurrency", "1", "--grace", "0.5", "--shutdown-timeout", "1")
     payload = b'{"mark":1}' if kind == "stubborn" else b"{}"
     job = await queue.enqueue(NewJob(kind, payload, max_retries=0))
     (dead,) = await ended(queue, [job], 20)

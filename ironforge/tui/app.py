@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import events, work
+from textual import work
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
@@ -132,7 +132,7 @@ class ConsoleApp(App[int]):
         self.animation_level = "none"
         for number in (signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self.exit, 0)
-        self._fit(*self.size)
+        self._fit()
         self.view.main().focus()
         self.set_interval(FRAME_S, self.frame)
         self.call_after_refresh(self._feed)
@@ -154,10 +154,12 @@ class ConsoleApp(App[int]):
         self.query_one("#views", ContentSwitcher).current = name
         self.view.entered()
 
-    def on_resize(self, event: events.Resize) -> None:
-        self._fit(*event.size)
+    def on_resize(self) -> None:
+        self._fit()
+        self.call_after_refresh(self._fit)  # during the event `size` may still be the old one
 
-    def _fit(self, width: int, height: int) -> None:
+    def _fit(self) -> None:
+        width, height = self.size
         small = width < LEAST_WIDTH or height < LEAST_HEIGHT
         notice = self.query_one("#too-small", Static)
         notice.display = small

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--shutdown-timeout and --grace must not be negative")
 
     from ironforge import lifeline, logs
-    from ironforge.worker.child import asyncio_run
+    from ironforge.worker.loops import run_loop
     from ironforge.worker.supervisor import Supervisor, WorkerOptions
 
     lifeline.watch(hard_exit_after_s=args.shutdown_timeout + 15)
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         allow_unsafe=args.allow_unsafe_redis,
         metrics_addr=args.metrics_addr,
     )
-    return asyncio_run(Supervisor(options).run())
+    return run_loop(Supervisor(options).run())
 
 
 def _queues(args: argparse.Namespace) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from ironforge.periodic import patiently
 from ironforge.worker.control import ChildOrder, hello, receive, send
 from ironforge.worker.crew import Crew, CrewOptions
 from ironforge.worker.loading import load_forge
+from ironforge.worker.loops import run_loop
 
 log = logging.getLogger("ironforge.worker")
 
@@ -41,19 +42,15 @@ def main() -> None:
     said = receive(channel)
     if said is None:
         sys.exit(DONE)
-    code = asyncio_run(_serve(forge, said["go"], order, channel))
+    run_loop(_serve_and_exit(forge, said["go"], order, channel))
+
+
+async def _serve_and_exit(forge: Forge, wid: str, order: ChildOrder, channel: socket.socket) -> None:
+    """Threads and tasks of handlers that do not end must not keep the process: it leaves from within its loop."""
+    code = await _serve(forge, wid, order, channel)
     logging.shutdown()
-    os._exit(code)  # threads of handlers that do not end must not keep the process
-
-
-def asyncio_run(main_coroutine: object) -> int:
-    """On uvloop where it is installed."""
-    try:
-        from uvloop import new_event_loop
-    except ImportError:
-        from asyncio import new_event_loop
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(main_coroutine)  # type: ignore[arg-type]
+    sys.stdout.flush()
+    os._exit(code)
 
 
 async def _serve(forge: Forge, wid: str, order: ChildOrder, channel: socket.socket) -> int:

@@ -103,6 +103,7 @@ async def test_the_time_limit_ends_every_form(queue: RedisQueue, bench: Bench, k
     assert dead.crashes == 0
     after = await queue.enqueue(NewJob("quick"))
     assert (await ended(queue, [after], 20))[0].status is JobStatus.COMPLETED, "the slot is back"
+    assert "lease" not in bench.log(), "a stuck child ended by itself, and was not found dead"
 
 
 async def test_a_cancel_reaches_the_handler_within_two_seconds(queue: RedisQueue, bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib
 import re
@@ -63,11 +64,16 @@ def test_python_compiles_and_imports_what_exists(path: Path) -> None:
 
 @pytest.mark.parametrize("command", _commands())
 def test_commands_are_spelt_as_the_parser_wants_them(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    ran: list[object] = []
+    ran: list[argparse.Namespace] = []
+
+    def note(args: argparse.Namespace) -> int:
+        ran.append(args)
+        return 0
+
     words = shlex.split(re.split(r" \|\|? |\)$| > ", command)[0], comments=True)
     for name in COMMANDS:
         module = importlib.import_module(f"ironforge.cli.{name}")
-        monkeypatch.setattr(module, "run", lambda args: ran.append(args) or 0)
+        monkeypatch.setattr(module, "run", note)
     assert main(["console", *words[1:]] if words[0] == "ironforge-console" else words[1:]) == 0
     assert len(ran) == 1
 

@@ -111,7 +111,7 @@ async def test_what_is_no_json_is_a_loss_and_not_an_end() -> None:
 async def test_where_no_stream_gets_through_it_polls() -> None:
     async def stream(write: Write) -> None:
         await write(STREAM)
-        await asyncio.Event().wait()  # says no more
+        await asyncio.wait_for(asyncio.Event().wait(), 30)  # says no more
 
     async with _pump(stream, _answer({"queues": [{"name": "default"}], "queue_depth": 3})) as happened:
         polled = await anext(happened)
@@ -121,7 +121,7 @@ async def test_where_no_stream_gets_through_it_polls() -> None:
 async def test_a_server_that_hangs_is_a_loss() -> None:
     async def stream(write: Write) -> None:
         await write(STREAM + b"event: hb\ndata: {}\n\n")
-        await asyncio.Event().wait()  # says no more
+        await asyncio.wait_for(asyncio.Event().wait(), 30)  # says no more
 
     async with _pump(stream) as happened:
         assert isinstance(await anext(happened), Event)

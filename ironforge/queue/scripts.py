@@ -55,11 +55,16 @@ async def run(client: Redis, code: Script, prefix: str, *arguments: Argument) ->
 
 
 class Pipeline:
-    """Script calls in one round trip, in order. A call whose script the server forgot is made again by EVAL."""
+    """Script calls in one round trip, in order.
 
-    def __init__(self, client: Redis, prefix: str) -> None:
+    A call whose script the server forgot is made again by EVAL, after those that follow it: a claim would come before
+    the settlements that make room for it. So scripts not in `known`, the digests the server was sent, are loaded first.
+    """
+
+    def __init__(self, client: Redis, prefix: str, known: set[str]) -> None:
         self._client = client
         self._prefix = prefix
+        self._known = known
         self._calls: list[tuple[Script, tuple[Argument, ...]]] = []
 
     def add(self, code: Script, *arguments: Argument) -> None:
@@ -68,11 +73,17 @@ class Pipeline:
     async def run(self) -> list[Any]:
         """The replies in order. The first error of a reply is raised, after all were read."""
         pipe = self._client.pipeline(transaction=False)
+        new = {code.digest: code for code, _ in self._calls if code.digest not in self._known}
+        for code in new.values():
+            pipe.execute_command("SCRIPT", "LOAD", code.text)
         for code, arguments in self._calls:
             pipe.execute_command("EVALSHA", code.digest, 1, self._prefix, *arguments)
         replies: list[Any] = await pipe.execute(raise_on_error=False)
+        replies = replies[len(new) :]
+        self._known.update(new)
         for at, (code, arguments) in enumerate(self._calls):
             if isinstance(replies[at], NoScriptError):
+                self._known.clear()  # the server was started again
                 replies[at] = await self._client.execute_command(
                     "EVAL", code.text, 1, self._prefix, *arguments
                 )

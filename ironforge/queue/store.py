@@ -26,6 +26,7 @@ class Store:
         # Blocking calls must not hold a connection that others wait for, nor end with the socket's time limit.
         self._blocking: Redis = make_client(url, connections=8, socket_timeout_s=None)
         self._shifted_clock = shifted_clock
+        self._known_scripts: set[str] = set()
 
     def script(self, name: str) -> Script:
         return script(name, shifted_clock=self._shifted_clock)
@@ -56,7 +57,7 @@ class Store:
                 await self.client.unlink(key)
 
     def pipeline(self) -> Pipeline:
-        return Pipeline(self.client, self.keys.prefix)
+        return Pipeline(self.client, self.keys.prefix, self._known_scripts)
 
     async def block_on(self, keys: list[str], timeout_s: float) -> bytes | None:
         """The key of the first mark that can be taken within `timeout_s` (> 0), else None."""

@@ -67,7 +67,9 @@ class Job(BaseModel):
     run_at: Instant | None
     started_at: Instant | None
     finished_at: Instant | None
-    timeout_s: float = Field(description="Limit of one attempt; a job that sets none may be given less by its task.")
+    timeout_s: float = Field(
+        description="Limit of one attempt; a job that sets none may be given less by its task."
+    )
     worker: str | None
     last_error: JobError | None
     attempts: list[Attempt] = Field(description="The last 10.")

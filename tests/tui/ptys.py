@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+# What a test run may have set for itself, and a terminal would not.
+_OF_OURS = ("NO_COLOR", "COLUMNS", "LINES")
 _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()].|[=>])")
 
 
@@ -28,7 +30,7 @@ class PtyConsole:
         self._pid, self._master = pty.fork()
         if self._pid == 0:
             fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-            inherited = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+            inherited = {name: value for name, value in os.environ.items() if name not in _OF_OURS}
             given = {"TERM": "xterm-256color", "COLORTERM": "truecolor", **environment}
             command = [sys.executable, "-m", "ironforge.cli.main", "console", *args]
             os.execve(sys.executable, command, {**inherited, **given})

@@ -14,15 +14,15 @@ from ironforge import lifeline, logs
 from ironforge.errors import ConfigError, LeaseLost, StartupError, StoreUnavailable
 from ironforge.forge import Forge
 from ironforge.periodic import patiently
-from ironforge.worker.control import ChildOrder, hello, receive, send
+from ironforge.worker.board import Board
+from ironforge.worker.control import DONE, LEASE_LOST, MISUSED, RECYCLE, ChildOrder, hello, receive, send
 from ironforge.worker.crew import Crew, CrewOptions
 from ironforge.worker.loading import load_forge
 from ironforge.worker.loops import run_loop
+from ironforge.worker.processes import check_importable
 
 log = logging.getLogger("ironforge.worker")
 
-# Exit codes that tell the supervisor that this end was meant.
-DONE, MISUSED, RECYCLE, LEASE_LOST = 0, 2, 76, 77
 ORPHAN_S = 4.0  # a child without a supervisor: so long for what runs, then its release, all within the lease
 
 
@@ -35,7 +35,8 @@ def main() -> None:
     channel.set_inheritable(False)
     try:
         forge = load_forge(order.target)
-        send(channel, hello(forge.settings, forge.tasks.about()))
+        check_importable(forge.tasks)
+        send(channel, hello(forge.settings, forge.tasks))
     except ConfigError as error:
         send(channel, {"error": str(error)})
         sys.exit(MISUSED)
@@ -47,7 +48,11 @@ def main() -> None:
 
 async def _serve_and_exit(forge: Forge, wid: str, order: ChildOrder, channel: socket.socket) -> None:
     """Threads and tasks of handlers that do not end must not keep the process: it leaves from within its loop."""
-    code = await _serve(forge, wid, order, channel)
+    try:
+        code = await _serve(forge, wid, order, channel)
+    except Exception:
+        log.exception("this worker process failed; it is replaced")
+        code = 1
     logging.shutdown()
     sys.stdout.flush()
     os._exit(code)
@@ -55,12 +60,9 @@ async def _serve_and_exit(forge: Forge, wid: str, order: ChildOrder, channel: so
 
 async def _serve(forge: Forge, wid: str, order: ChildOrder, channel: socket.socket) -> int:
     queue = await forge.connect(check=False)
-    crew = Crew(
-        queue,
-        wid,
-        forge.tasks,
-        CrewOptions(order.concurrency, order.queues, order.shutdown_timeout_s, order.grace_s),
-    )
+    board = Board(order.board_fd, order.concurrency)
+    options = CrewOptions(order.concurrency, order.queues, order.shutdown_timeout_s, order.grace_s)
+    crew = Crew(queue, wid, forge.tasks, options, board)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, crew.stop, 1)

@@ -15,6 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from ironforge.config import Settings
+from ironforge.task import TaskRegistry
+
+# Exit codes of a child that ends as it means to.
+DONE, MISUSED, RECYCLE, LEASE_LOST = 0, 2, 76, 77
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,7 @@ class ChildOrder:
     """How a child is to work, passed as one JSON argument."""
 
     control_fd: int
+    board_fd: int
     target: str
     concurrency: int
     queues: tuple[str, ...]
@@ -39,13 +44,14 @@ class ChildOrder:
         return cls(**{**fields, "queues": tuple(fields["queues"])})
 
 
-def hello(settings: Settings, kinds: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def hello(settings: Settings, tasks: TaskRegistry) -> dict[str, Any]:
     return {
         "hello": {
             "redis_url": settings.redis_url,
             "namespace": settings.namespace,
             "data_dir": str(settings.data_dir),
-            "kinds": kinds,
+            "kinds": tasks.about(),
+            "policies": {task.kind: task.defaults.backoff.to_json() for task in tasks},
         }
     }
 

@@ -21,9 +21,11 @@ from ironforge.maintenance import maintain
 from ironforge.periodic import Outage, every
 from ironforge.queue.readings import Settlement, Turn
 from ironforge.task import TaskRegistry
+from ironforge.worker.board import Board
 from ironforge.worker.lane import Lane
 from ironforge.worker.processes import ProcessPool
 from ironforge.worker.run import GRACE_S, Run, Runner
+from ironforge.worker.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from ironforge.queue.backend import RedisQueue
@@ -53,9 +55,20 @@ class CrewOptions:
 
 
 class Crew:
-    """One registered worker. Its lease is held by another process: see supervisor.py and keeper.py."""
+    """One registered worker. Its lease is held by another process: see supervisor.py and keeper.py.
 
-    def __init__(self, queue: RedisQueue, wid: str, tasks: TaskRegistry, options: CrewOptions) -> None:
+    Args:
+        board: shared with the supervisor; without one nobody else looks at it.
+    """
+
+    def __init__(
+        self,
+        queue: RedisQueue,
+        wid: str,
+        tasks: TaskRegistry,
+        options: CrewOptions,
+        board: Board | None = None,
+    ) -> None:
         self.queue = queue
         self.wid = wid
         self.queues = options.queues
@@ -63,6 +76,7 @@ class Crew:
         self.leaving_anyway = False
         self.recycled = False
         self._options = options
+        self._board = board or Board(-1, options.concurrency)
         self._threads = ThreadPoolExecutor(options.concurrency, thread_name_prefix="job")
         self._processes = ProcessPool()
         self.runner = Runner(tasks, self._threads, self._processes, options.grace_s)
@@ -83,6 +97,7 @@ class Crew:
     async def serve(self) -> None:
         """Until asked to stop, and everything was settled or released. Raises LeaseLost."""
         log.info("worker ready", extra={"worker": self.wid, "queues": ",".join(self.queues), "concurrency": self._options.concurrency})  # fmt: skip
+        watchdog = Watchdog(self._board, self._slot_of)
         background = [
             asyncio.create_task(every(BEAT_S, self._beat, "beat")),
             asyncio.create_task(every(0.25, self._tell_progress, "progress")),
@@ -103,6 +118,7 @@ class Crew:
         except _Left:
             pass
         finally:
+            watchdog.stop()
             tasks = (*background, *self._serving, leaving)
             for task in tasks:
                 task.cancel()
@@ -112,6 +128,7 @@ class Crew:
 
     def stop(self, step: int | None = None) -> None:
         """Goes down the ladder to a step, or to the next: 1 drain, 2 release what runs, 3 go at once."""
+        self._board.leave(recycling=False)
         self._steps_down = max(self._steps_down, self._steps_down + 1 if step is None else step)
         if self._steps_down > 2:
             os._exit(1)
@@ -147,6 +164,7 @@ class Crew:
         """A handler does not end: this process is replaced once the others finished."""
         log.error("stuck: it ignores its cancellation; this worker is replaced", extra={"job_id": run.job.id, "kind": run.job.kind})  # fmt: skip
         self.recycled = True
+        self._board.leave(recycling=True)
         self._stop_asked.set()
 
     # -- slots ----------------------------------------------------------------------------------------------------
@@ -157,19 +175,27 @@ class Crew:
         def report(progress_json: str) -> None:
             loop.call_soon_threadsafe(self._progress.__setitem__, job.id, (run, progress_json))
 
-        run = Run(job, self._free_slots.pop() if self._free_slots else 0, Context(job, self.queue, report))
+        context = Context(job, self.queue, report)
+        run = Run(job, self._free_slots.pop(), context, self.runner.limit_s(job))
         self._runs[job.id] = run
+        self._board.begin(run.slot - 1, job.id, run.began + run.limit_s, run.limit_s)
         log.info("started", extra={"job_id": job.id, "kind": job.kind})
         return run
 
     def _end_run(self, run: Run, settlement: Settlement) -> None:
         self._runs.pop(run.job.id, None)
         self._progress.pop(run.job.id, None)
-        self._free_slots.append(run.slot)
+        self._board.end(run.slot - 1)
+        if not run.stuck:
+            self._free_slots.append(run.slot)
         self._done += 1
         self._failed += settlement.outcome in ("retry", "dead")
         if settlement.outcome in ("completed", "cancelled", "released"):
             log.info(settlement.outcome, extra={"job_id": run.job.id, "kind": run.job.kind})
+
+    def _slot_of(self, task_name: str) -> int | None:
+        run = self._runs.get(task_name.removeprefix("job "))
+        return run.slot - 1 if run else None
 
     # -- background -----------------------------------------------------------------------------------------------
 

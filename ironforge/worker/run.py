@@ -24,12 +24,12 @@ from ironforge.outcome import (
     TimeLimitExceeded,
     UnknownKind,
     after_unknown_kind,
-    decide,
     describe,
     fingerprint,
 )
 from ironforge.queue.readings import Settlement
 from ironforge.task import Task, TaskRegistry
+from ironforge.worker.failure import settle_failure
 from ironforge.worker.processes import ProcessCrashed, ProcessPool, StoredResult
 from ironforge.worker.results import result_json
 
@@ -79,12 +79,11 @@ class Runner:
 
     async def run(self, run: Run) -> Settlement:
         """Runs the handler and says how it ended. A failing handler is not an error here."""
-        run.limit_s = self.limit_s(run.job)
         try:
             return await self._run(run)
         except Exception as error:  # ours: the job must not stay running for ever because of it
             log.exception("a run could not be settled as it ended", extra=_about(run.job))
-            return self._failed(run, error, BackoffPolicy())
+            return settle_failure(run.job, error, BackoffPolicy(), self._rng)
 
     async def _run(self, run: Run) -> Settlement:
         job = run.job
@@ -96,7 +95,8 @@ class Runner:
         except Stopped:
             return _stopped(run)
         except Exception as error:
-            return self._failed(run, error, task.defaults.backoff if task else BackoffPolicy())
+            policy = task.defaults.backoff if task else BackoffPolicy()
+            return settle_failure(job, error, policy, self._rng)
         if run.context.noticed_cancel and run.stopping:
             return _stopped(run)
         stored = result if isinstance(result, StoredResult) else result_json(result, _about(job))
@@ -160,18 +160,6 @@ class Runner:
             except asyncio.CancelledError:
                 continue
         return running.result()
-
-    def _failed(self, run: Run, error: Exception, policy: BackoffPolicy) -> Settlement:
-        job, described = run.job, describe(error)
-        mark = fingerprint(job.kind, error, described)
-        about = {**_about(job), "error": f"{described.type}: {described.message[:200]}"}
-        match decide(job, error, policy, self._rng):
-            case RetryIn(delay_ms):
-                log.warning("failed, retry %d/%d in %.1f s", job.retry_count + 1, job.max_retries, delay_ms / 1000, extra=about)  # fmt: skip
-                return Settlement(job.id, job.fence, "retry", None, described.to_json(), delay_ms, mark)
-            case Bury(reason):
-                log.error("dead (%s)", reason, extra=about)
-                return Settlement(job.id, job.fence, "dead", None, described.to_json(), 0, mark, reason)
 
 
 class Stopped(Exception):

@@ -7,27 +7,29 @@ import contextlib
 import json
 import logging
 import os
-import secrets
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from random import Random
 from typing import TYPE_CHECKING, Any, Literal
 
 import ironforge
-from ironforge import lifeline
-from ironforge.errors import ConfigError, StoreUnavailable
+from ironforge.errors import ConfigError, JobNotFound, StoreUnavailable
 from ironforge.forge import Forge
+from ironforge.job import BackoffPolicy, JobStatus
+from ironforge.outcome import TimeLimitExceeded
 from ironforge.periodic import Outage, every
-from ironforge.queue.readings import WorkerInfo
+from ironforge.queue.readings import Turn, WorkerInfo
 from ironforge.worker import control
-from ironforge.worker.child import LEASE_LOST, MISUSED, RECYCLE, connect_patiently
+from ironforge.worker.board import SlotReading
+from ironforge.worker.child import connect_patiently
+from ironforge.worker.failure import settle_failure
 from ironforge.worker.run import GRACE_S
+from ironforge.worker.started import Child, end_words
 
 if TYPE_CHECKING:
     from ironforge.queue.backend import RedisQueue
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("ironforge.worker")
 
 RENEW_S = 5.0
+LOOK_S = 1.0
 HANDSHAKE_S = 60.0
 SHORT_LIFE_S = 5.0
 LONGEST_PAUSE_S = 10.0
@@ -58,49 +61,6 @@ class WorkerOptions:
     metrics_addr: str | None = None
 
 
-@dataclass(slots=True)
-class Child:
-    """One process and its registration. `ended_by_us` where the supervisor killed it."""
-
-    wid: str
-    tied: lifeline.Tied
-    channel: socket.socket
-    born: float = field(default_factory=time.monotonic)
-    registered: bool = False
-    claims: bool = False
-    ended_by_us: bool = False
-    rss_bytes: int = 0
-
-    @property
-    def pid(self) -> int:
-        return self.tied.process.pid
-
-    def signal(self, number: int) -> None:
-        if self.tied.process.poll() is None:
-            self.tied.process.send_signal(number)
-
-    def end(self) -> None:
-        """Kills it; its end is ours then, and no crash."""
-        self.ended_by_us = True
-        self.signal(signal.SIGKILL)
-
-    def stop(self, step: int) -> None:
-        """Down the ladder: 1 drain, 2 release, 3 end. One that claims nothing yet is ended at once."""
-        if step > 2 or not self.claims:
-            self.end()
-            return
-        with contextlib.suppress(OSError):  # it is gone already
-            control.send(self.channel, {"stop": step})
-
-    def look_at_memory(self) -> None:
-        """Kept for the day it dies: then nobody can ask any more."""
-        try:
-            with open(f"/proc/{self.pid}/statm") as statm:
-                self.rss_bytes = int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        except (OSError, ValueError, IndexError):
-            pass
-
-
 class Supervisor:
     def __init__(self, options: WorkerOptions) -> None:
         self._options = options
@@ -114,7 +74,9 @@ class Supervisor:
         self._forge: Forge | None = None
         self._connecting = asyncio.Lock()
         self._last_crash: dict[str, Any] | None = None
-        self._waiters = ThreadPoolExecutor(options.processes * 2 + 2, thread_name_prefix="wait")
+        self._lives: set[asyncio.Task[None]] = set()
+        self._rng = Random()
+        self._waiters = ThreadPoolExecutor(options.processes * 4 + 4, thread_name_prefix="wait")
 
     async def run(self) -> int:
         """Until every child ended for good; the exit code. Raises ConfigError, StartupError."""
@@ -124,19 +86,20 @@ class Supervisor:
         stop_metrics = self._serve_metrics()
         background = [
             asyncio.create_task(every(self._renew_interval, self._renew, "renew")),
-            asyncio.create_task(every(1.0, self._look_at_memory, "memory")),
+            asyncio.create_task(every(LOOK_S, self._look, "look")),
         ]
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._options.processes):
                     group.create_task(self._tend())
+            await asyncio.gather(*self._lives, return_exceptions=True)
         except ExceptionGroup as errors:  # not except*: before Python 3.11.4 that wraps what is raised in it
             raise errors.exceptions[0] from None
         finally:
             for task in background:
                 task.cancel()
             for child in self._children.values():
-                child.signal(signal.SIGKILL)
+                child.end()
             if self._forge:
                 await self._forge.aclose()
             self._waiters.shutdown(wait=False)
@@ -146,38 +109,51 @@ class Supervisor:
     # -- one place for a child ------------------------------------------------------------------------------------
 
     async def _tend(self) -> None:
-        """Keeps one child alive until the supervisor stops."""
+        """Keeps one child alive until the supervisor stops. One that recycles itself is replaced before it ended."""
         short_lives = 0
         while not self._stopping.is_set():
             child = self._start()
-            try:
-                if await self._introduce(child):
-                    code = await self._in_thread(child.tied.process.wait)
-                    await self._after(child, code)
-            finally:
-                self._forget(child)
-            if self._stopping.is_set():
-                return
+            life = asyncio.create_task(self._live(child))
+            self._lives.add(life)
+            life.add_done_callback(self._lives.discard)
+            if not await self._until_replaceable(child, life):
+                continue
+            life.result()
             short_lives = short_lives + 1 if time.monotonic() - child.born < SHORT_LIFE_S else 0
-            if short_lives > 1:
+            if short_lives > 1 and not self._stopping.is_set():
                 await self._pause(min(LONGEST_PAUSE_S, 0.5 * 2 ** (short_lives - 2)))
 
+    async def _until_replaceable(self, child: Child, life: asyncio.Task[None]) -> bool:
+        """True when it ended; False when it only drains, as long as not too many do."""
+        recycling = asyncio.create_task(child.replaceable.wait())
+        try:
+            await asyncio.wait({life, recycling}, return_when=asyncio.FIRST_COMPLETED)
+            if not life.done() and len(self._lives) > 2 * self._options.processes:
+                await asyncio.wait({life})
+        finally:
+            recycling.cancel()
+        return life.done()
+
+    async def _live(self, child: Child) -> None:
+        """From its start to the hand-back of what it left."""
+        try:
+            if await self._introduce(child):
+                code = await self._in_thread(child.tied.process.wait)
+                await self._after(child, code)
+        finally:
+            self._children.pop(child.wid, None)
+            child.forget()
+
     def _start(self) -> Child:
-        ours, theirs = socket.socketpair()
         options = self._options
-        order = control.ChildOrder(
-            theirs.fileno(), options.target, options.concurrency, options.queues, options.shutdown_timeout_s, options.grace_s,
-            options.log, options.log_format,
-        )  # fmt: skip
-        # A session of its own: Ctrl-C in the terminal is for the supervisor, which tells its children.
-        tied = lifeline.tie(
-            [sys.executable, "-m", "ironforge.worker.child", order.to_json()],
-            inherit=(theirs.fileno(),),
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        theirs.close()
-        child = Child(worker_id(tied.process.pid), tied, ours)
+
+        def order(control_fd: int, board_fd: int) -> control.ChildOrder:
+            return control.ChildOrder(
+                control_fd, board_fd, options.target, options.concurrency, options.queues, options.shutdown_timeout_s,
+                options.grace_s, options.log, options.log_format,
+            )  # fmt: skip
+
+        child = Child.start(order, options.concurrency)
         self._children[child.wid] = child
         return child
 
@@ -188,7 +164,7 @@ class Supervisor:
             child.end()
             code = await self._in_thread(child.tied.process.wait)
             if not self._stopping.is_set():
-                log.error("a worker process ended (%s) before it was ready", _end(code))
+                log.error("a worker process ended (%s) before it was ready", end_words(code))
             return False
         if "error" in said:
             if not self._served:
@@ -202,6 +178,7 @@ class Supervisor:
             socket.gethostname(), child.pid, os.getpid(), ironforge.__version__, self._options.queues,
             self._options.concurrency, said["hello"]["kinds"],
         )  # fmt: skip
+        child.policies = said["hello"]["policies"]
         child.registered = bool(await self._insist(partial(queue.register, child.wid, info)))
         if self._last_crash:
             await self._insist(partial(queue.beat, child.wid, {"last_crash": json.dumps(self._last_crash)}))
@@ -229,20 +206,32 @@ class Supervisor:
     async def _after(self, child: Child, code: int) -> None:
         """Its jobs go back at once, with what is known of its death."""
         assert self._forge
-        told_too = self._stopping.is_set() and code == -signal.SIGTERM  # by a service manager, as we were
-        meant = child.ended_by_us or told_too or code in (0, MISUSED, RECYCLE, LEASE_LOST)
+        meant = child.ended_on_purpose(code, stopping=self._stopping.is_set())
         cause: Literal["crashed", "ended"] = "ended" if meant else "crashed"
-        evidence = {"ended": _end(code), "pid": child.pid, "rss_bytes": child.rss_bytes or None, "host": socket.gethostname()}  # fmt: skip
+        evidence = child.evidence(code)
+        for blamed in child.blamed:
+            await self._insist(partial(self._fail, child, blamed))
         handed = await self._insist(partial(self._forge.queue.hand_back, child.wid, cause, evidence))
         if not meant:
             self._crashes += 1
             self._last_crash = {**evidence, "worker": child.wid, "at": round(time.time() * 1000)}
-            log.error("a worker process died (%s); %d jobs were handed back", _end(code), max(0, handed or 0), extra={"worker": child.wid})  # fmt: skip
+            log.error("a worker process died (%s); %d jobs were handed back", evidence["ended"], max(0, handed or 0), extra={"worker": child.wid})  # fmt: skip
 
-    def _forget(self, child: Child) -> None:
-        self._children.pop(child.wid, None)
-        child.channel.close()
-        child.tied.release()
+    async def _fail(self, child: Child, blamed: SlotReading) -> None:
+        """A job that kept the loop past its time fails: an ordinary attempt. The child's others go back uncharged."""
+        assert self._forge
+        queue = self._forge.queue
+        try:
+            job = await queue.get(blamed.job_id)
+        except JobNotFound:
+            return
+        if job.status is not JobStatus.RUNNING or job.worker != child.wid:
+            return
+        error = TimeLimitExceeded(blamed.limit_s)
+        error.add_note(f"it blocked its worker's loop, and its process was ended\n{child.stack}")
+        policy = BackoffPolicy.from_json(child.policies.get(job.kind, ""))
+        settlement = settle_failure(job, error, policy, self._rng)
+        await queue.turn(Turn(child.wid, 0, "", 0, self._options.queues, [settlement]))
 
     # -- leases ---------------------------------------------------------------------------------------------------
 
@@ -259,9 +248,14 @@ class Supervisor:
                 log.error("the lease of a worker was taken; it is replaced", extra={"worker": child.wid})
                 child.end()
 
-    async def _look_at_memory(self) -> None:
-        for child in self._children.values():
-            child.look_at_memory()
+    async def _look(self) -> None:
+        """At memory, and at loops that do not turn."""
+        changed = [child for child in list(self._children.values()) if child.look(self._options.grace_s)]
+        for child in changed:
+            if child.ended_by_us:
+                log.error("a worker is blocked past the time of its job; it is ended and replaced", extra={"worker": child.wid})  # fmt: skip
+            elif self._forge:
+                await self._forge.queue.beat(child.wid, {"blocked": json.dumps(child.blocked_words())})
 
     # -- the way out ----------------------------------------------------------------------------------------------
 
@@ -344,17 +338,3 @@ class Supervisor:
             await asyncio.wait_for(self._stopping.wait(), pause_s)
         except TimeoutError:
             pass
-
-
-def worker_id(pid: int) -> str:
-    host = "".join(c if c.isalnum() or c == "-" else "-" for c in socket.gethostname().lower())[:24]
-    return f"{host}-{pid}-{secrets.token_hex(3)}"
-
-
-def _end(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"signal {signal.Signals(-code).name}"
-    except ValueError:
-        return f"signal {-code}"

@@ -22,7 +22,8 @@ from ironforge.worker.child import connect_patiently
 from ironforge.worker.crew import Crew, CrewOptions
 from ironforge.worker.keeper import LOOK_S, Keeper
 from ironforge.worker.loops import run_loop
-from ironforge.worker.supervisor import worker_id
+from ironforge.worker.processes import check_importable
+from ironforge.worker.started import worker_id
 
 log = logging.getLogger("ironforge.worker")
 
@@ -73,6 +74,7 @@ class Worker:
         Raises:
             ConfigError, StartupError: it cannot begin.
         """
+        check_importable(self._forge.tasks)
         await self._unless_stopped(connect_patiently(self._forge))
         while not self._stop_asked.is_set():
             try:

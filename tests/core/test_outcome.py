@@ -6,8 +6,8 @@ import pytest
 
 from ironforge.backoff import delay_s
 from ironforge.errors import Discard, Retry
-from ironforge.job import BackoffPolicy, Job, JobStatus
-from ironforge.outcome import Bury, RetryIn, decide, describe, fingerprint
+from ironforge.job import Attempt, BackoffPolicy, Job, JobError, JobStatus
+from ironforge.outcome import Bury, RetryIn, UnknownKind, after_unknown_kind, decide, describe, fingerprint
 
 EXACT = BackoffPolicy(jitter=0.0)
 
@@ -84,3 +84,25 @@ def test_another_kind_type_or_message_is_another_group() -> None:
 def test_a_retry_that_makes_no_sense() -> None:
     with pytest.raises(ValueError, match="1 year"):
         Retry(-1)
+
+
+def _released(number: int, at_ms: int) -> Attempt:
+    error = JobError(UnknownKind.__name__, "no worker of this queue knows the kind")
+    return Attempt(number, at_ms, at_ms, "w", "released", error)
+
+
+def test_an_unknown_kind_waits_for_a_deploy_and_is_dead_after_an_hour() -> None:
+    job, waits_s = Job("j", "k", "q", JobStatus.RUNNING, started_ms=10_000), []
+    while isinstance(fate := after_unknown_kind(job), RetryIn):
+        assert job.started_ms is not None
+        waits_s.append(fate.delay_ms // 1000)
+        job.attempts = [*job.attempts, _released(len(waits_s), job.started_ms)][-10:]  # as many as are kept
+        job.started_ms += fate.delay_ms
+    assert fate == Bury("unknown_kind")
+    assert waits_s[:6] == [15, 30, 60, 120, 240, 420] and 3600 < sum(waits_s) < 4600
+
+
+def test_an_unknown_kind_after_other_ends_is_a_new_sight() -> None:
+    attempts = [_released(1, 0), Attempt(2, 1000, 2000, "w", "failed", JobError("ValueError", "no"))]
+    job = Job("j", "k", "q", JobStatus.RUNNING, started_ms=9_999_999, attempts=attempts)
+    assert after_unknown_kind(job) == RetryIn(15_000)

@@ -1,0 +1,134 @@
+"""Handlers that raise what nobody expects, do not end, block the loop, or end their process: no job is lost or stuck."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from ironforge.job import JobStatus, NewJob
+from ironforge.queue.backend import RedisQueue
+from tests.queue.state import check_books
+from tests.system.bench import Bench, ended, times
+from tests.waiting import eventually, wait_until
+
+TARGET = "tests.worker.hard_tasks:forge"
+
+
+async def test_whatever_a_handler_raises_its_job_ends(queue: RedisQueue, bench: Bench) -> None:
+    bench.worker(target=TARGET)
+    raised = [("raises", what) for what in ("base", "generator", "cancelled", "keyboard")]
+    raised += [("thread.raises", what) for what in ("stop", "base")]
+    jobs = await queue.enqueue_many(
+        [NewJob(kind, b'{"what":"%s"}' % what.encode(), max_retries=0) for kind, what in raised]
+    )
+    found = await ended(queue, jobs, 10)
+    assert [job.last_error.message for job in found if job.last_error] == [
+        "the handler raised NoException", "the handler raised GeneratorExit", "the handler cancelled itself",
+        "the handler raised KeyboardInterrupt", "the handler raised StopIteration", "the handler raised NoException",
+    ]  # fmt: skip
+    assert {job.status for job in found} == {JobStatus.DEAD}
+    await check_books(queue)
+
+
+async def test_a_thread_that_does_not_end_keeps_its_slot_until_its_worker_is_replaced(
+    queue: RedisQueue, bench: Bench
+) -> None:
+    bench.worker("--concurrency", "2", "--grace", "0.3", target=TARGET)
+    deaf = await queue.enqueue_many(
+        [NewJob("thread.deaf", b'{"mark":%d,"s":60}' % at, max_retries=0) for at in range(2)]
+    )
+    quick = await queue.enqueue(NewJob("thread.quick", b'{"mark":9}', timeout_ms=2_000))
+    found = await ended(queue, [*deaf, quick], 15)
+    assert [job.last_error.type for job in found[:2] if job.last_error] == ["TimeLimitExceeded"] * 2
+    assert found[2].status is JobStatus.COMPLETED
+    assert times(found, "completed") == [0, 0, 1] and times(found, "failed") == [1, 1, 0], (
+        "it never waited for a thread while its own time ran"
+    )
+    await check_books(queue)
+
+
+async def test_a_handler_that_blocks_the_loop_fails_at_its_limit_and_its_neighbours_are_not_charged(
+    queue: RedisQueue, bench: Bench
+) -> None:
+    bench.worker("--grace", "0.5", target=TARGET)
+    await queue.enqueue(NewJob("nap", b'{"mark":0,"s":0}'))
+    neighbour = await queue.enqueue(NewJob("nap", b'{"mark":1,"s":1}'))
+    await eventually(lambda: len(bench.lines("start")) == 2, 15)
+    blocker = await queue.enqueue(NewJob("blocks", b'{"mark":2}', timeout_ms=4_000, max_retries=1))
+
+    async def shown() -> bool:
+        blocked = [worker.blocked for worker in await queue.workers() if worker.blocked]
+        return any(one["job_id"] == blocker.id and "time.sleep" in one["stack"] for one in blocked)
+
+    await eventually(shown, 10, "what blocks the worker")
+
+    async def failed() -> bool:
+        return (await queue.get(blocker.id)).status is JobStatus.RETRYING
+
+    await eventually(failed, 10, "it failed")
+    found = await queue.get(blocker.id)
+    assert (found.retry_count, found.crashes, found.lapses) == (1, 0, 0)
+    assert found.last_error and found.last_error.type == "TimeLimitExceeded"
+    assert "in blocks" in found.last_error.traceback
+    await queue.cancel(blocker.id)
+    (found,) = await ended(queue, [neighbour], 10)
+    assert (found.status, found.retry_count, found.crashes) == (JobStatus.COMPLETED, 0, 0)
+    await check_books(queue)
+
+
+async def test_c_code_that_keeps_the_interpreter_is_ended_too(queue: RedisQueue, bench: Bench) -> None:
+    bench.worker("--grace", "0.5", target=TARGET)
+    job = await queue.enqueue(NewJob("blocks.gil", b'{"mark":1}', max_retries=0))
+    (dead,) = await ended(queue, [job], 15)
+    assert dead.last_error and dead.last_error.type == "TimeLimitExceeded" and dead.crashes == 0
+    after = await queue.enqueue(NewJob("thread.quick", b'{"mark":2}'))
+    assert (await ended(queue, [after], 15))[0].status is JobStatus.COMPLETED
+
+
+@pytest.mark.parametrize("code", [0, 76])
+async def test_a_handler_that_ends_its_process_with_a_friendly_code_is_a_crash_all_the_same(
+    queue: RedisQueue, bench: Bench, code: int
+) -> None:
+    bench.worker(target=TARGET)
+    job = await queue.enqueue(NewJob("leaves", b'{"code":%d}' % code))
+    (dead,) = await ended(queue, [job], 20)
+    assert (dead.reason, dead.crashes) == ("worker_lost", 3) and len(bench.lines("left")) == 3
+
+
+async def test_errors_and_results_of_processes_arrive_whole(queue: RedisQueue, bench: Bench) -> None:
+    bench.worker("--concurrency", "2", target=TARGET)
+    again = await queue.enqueue(NewJob("process.again"))
+    raises = await queue.enqueue(NewJob("process.raises", b'{"order":17}', max_retries=0))
+    whats = (b"big", b"nan", b"text", b"int")
+    results = await queue.enqueue_many(
+        [NewJob("process.result", b'{"what":"%s"}' % what, max_retries=0) for what in whats]
+    )
+    found = await ended(queue, results, 20)
+    assert [job.status for job in found] == [JobStatus.COMPLETED] * 4
+    assert [job.result for job in found[:3]] == ["(a result of 6,000,002 bytes was not kept)", "nan", "é\n"]
+    (dead,) = await ended(queue, [raises], 20)
+    assert dead.last_error and (dead.last_error.type, dead.last_error.message) == (
+        "ConnectionError", "order 17 was refused",
+    )  # fmt: skip
+    assert "in _charge" in dead.last_error.traceback and "ironforge/worker" not in dead.last_error.traceback
+
+    async def waits() -> bool:
+        return (await queue.get(again.id)).status is JobStatus.RETRYING
+
+    await eventually(waits, 10)
+    found_again = await queue.get(again.id)
+    assert found_again.run_at_ms and found_again.run_at_ms - found_again.attempts[-1].finished_ms == 60_000
+
+
+async def test_an_idle_process_that_dies_is_nobodys_fault(queue: RedisQueue, bench: Bench) -> None:
+    bench.worker()
+    first = await queue.enqueue(NewJob("process.nap", b'{"mark":1}'))
+    (found,) = await ended(queue, [first], 15)
+    os.kill(int(found.result), signal.SIGKILL)
+    wait_until(lambda: not Path(f"/proc/{found.result}").exists(), 10, "its worker saw it end")
+    second = await queue.enqueue(NewJob("process.nap", b'{"mark":2}', max_retries=0))
+    (found,) = await ended(queue, [second], 15)
+    assert found.status is JobStatus.COMPLETED

@@ -23,6 +23,7 @@ from ironforge.worker.crew import Crew, CrewOptions
 from ironforge.worker.keeper import LOOK_S, Keeper
 from ironforge.worker.loops import run_loop
 from ironforge.worker.processes import check_importable
+from ironforge.worker.run import GRACE_S
 from ironforge.worker.started import worker_id
 
 log = logging.getLogger("ironforge.worker")
@@ -37,6 +38,7 @@ class Worker:
         concurrency: jobs at once.
         queues: most wanted first.
         shutdown_timeout_s: at a stop, running jobs may finish for so long; then they are released, uncharged.
+        grace_s: after its limit or a cancel, a handler has so long to end.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Worker:
         concurrency: int = 10,
         queues: Sequence[str] = ("default",),
         shutdown_timeout_s: float = 25.0,
+        grace_s: float = GRACE_S,
     ) -> None:
         if concurrency < 1:
             raise ConfigError("concurrency must be at least 1")
@@ -55,7 +58,7 @@ class Worker:
         if handler is not None:
             forge.handler(handler)
         self._forge = forge
-        self._options = CrewOptions(concurrency, tuple(queues), shutdown_timeout_s)
+        self._options = CrewOptions(concurrency, tuple(queues), shutdown_timeout_s, grace_s)
         self._crew: Crew | None = None
         self._stop_asked = asyncio.Event()
 

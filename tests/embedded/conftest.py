@@ -57,8 +57,16 @@ class Site:
             return client.get(key)
 
     def put(self, key: str, value: str) -> None:
+        """Returns once the write is in the server's file: with `everysec` an answer may come a moment before."""
         with self.client() as client:
             client.set(key, value)
+        wait_until(
+            lambda: self._is_written(f"{key}\r\n${len(value)}\r\n{value}"), 5, "the write is in the file"
+        )
+
+    def _is_written(self, text: str) -> bool:
+        files = (self.folder.path / "appendonlydir").glob("*.aof")
+        return any(text.encode() in file.read_bytes() for file in files)
 
     def about(self) -> dict[str, Any]:
         return json.loads(self.folder.about.read_text())

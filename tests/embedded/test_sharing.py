@@ -20,7 +20,7 @@ def test_four_processes_at_once_share_one_server(site: Site) -> None:
     wait_until(lambda: set(site.processes()) == {about["pid"], about["guard"]}, 5, "one guard, one server")
 
 
-def test_a_killed_server_comes_back_with_every_answered_write(site: Site) -> None:
+def test_a_killed_server_comes_back_with_what_was_written(site: Site) -> None:
     site.add_user()
     site.put("kept", "yes")
     killed = site.about()["pid"]

@@ -128,7 +128,9 @@ def _reach_dead_jobs(tmux: Tmux, oldest: str) -> None:
 
 def _lose_and_return(tmux: Tmux, server: Server) -> None:
     tmux.shows("3 of 3 loaded")
-    tmux.press("j", "j")
+    top = _stable_cursor(tmux)
+    tmux.press("G")  # one move: there is no row in between to be taken for its end
+    wait_until(lambda: _cursor_line(tmux.screen()) not in ("", top), 10, "the cursor is at the end")
     before = _stable_cursor(tmux)
     server.kill()
     screen = tmux.shows("OFFLINE")

@@ -77,11 +77,6 @@ class Lane:
         """Something about the worker changed: it drains, or goes."""
         self._changed.set()
 
-    def abandon(self) -> None:
-        """Cancels what runs: it belongs to another worker now, or nobody waits for it any more."""
-        for task in self._running:
-            task.cancel()
-
     async def serve(self) -> None:
         """Until the worker drains and everything of this lane is settled. Raises LeaseLost."""
         while True:

@@ -41,7 +41,7 @@ def main() -> int:
         folder = Path(tempfile.mkdtemp(prefix=f"chaos-{name}-"))
         setting = Setting(chosen.seed, chosen.scale, chosen.redis_server, folder, _tell)
         began = time.monotonic()
-        rows: list[Row] = asyncio.run(scenario(setting))
+        rows = asyncio.run(_run(scenario, setting))
         print(printed(name, chosen.seed, time.monotonic() - began, rows), flush=True)
         results[name] = [asdict(row) for row in rows]
         if any(row.ok is False for row in rows):
@@ -54,6 +54,10 @@ def main() -> int:
             json.dumps({"seed": chosen.seed, "scale": chosen.scale, "scenarios": results}, indent=1)
         )
     return int(missed)
+
+
+async def _run(scenario: Scenario, setting: Setting) -> list[Row]:
+    return await scenario(setting)
 
 
 def _arguments() -> argparse.Namespace:

@@ -1,0 +1,137 @@
+"""What is done to workers and Redis while jobs run: planned by the seed, carried out as the jobs go on, recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from dataclasses import dataclass, field
+from random import Random
+from typing import Literal, NamedTuple
+
+from ironforge.queue.backend import RedisQueue
+from ironforge.queue.working import LEASE_MS
+from tests.chaos.fleet import Fleet, Group, send
+from tests.chaos.ledger import Ledger
+from tests.chaos.pacing import during
+from tests.chaos.scorecard import Setting
+from tests.redis_server import RedisServer
+from tests.waiting import eventually
+
+KILLS, STOPS, OUTAGES, FLUSHES = 200, 20, 10, 50
+LEASE_S = LEASE_MS / 1000
+LONG_OUTAGE_S = 7.0  # longer than the reaper trusts its own silence
+Verb = Literal["child", "host", "supervisor", "stop host", "stop child", "stop supervisor", "redis", "forget"]
+_KILLS: tuple[Verb, ...] = ("child", "child", "host", "child", "supervisor")
+_STOPS: tuple[Verb, ...] = ("stop host", "stop host", "stop child", "stop host", "stop supervisor")
+
+
+class Event(NamedTuple):
+    """Something done once a share of the jobs has run. `seconds`: how long Redis is away, or processes stand still."""
+
+    share: float
+    verb: Verb
+    choice: float
+    seconds: float
+
+
+def plan(setting: Setting) -> list[Event]:
+    """All that will be done, from the seed alone."""
+    rng = Random(setting.seed)
+    verbs = [_KILLS[at % len(_KILLS)] for at in range(setting.of(KILLS, 6))]
+    verbs += [_STOPS[at % len(_STOPS)] for at in range(setting.of(STOPS, 2))]
+    verbs += ("redis",) * setting.of(OUTAGES)
+    verbs += ("forget",) * setting.of(FLUSHES)
+    events: list[Event] = []
+    for at, verb in enumerate(verbs):
+        seconds = 0.0
+        if verb == "redis":
+            seconds = LONG_OUTAGE_S if at % 4 == 0 else rng.uniform(0, 2)
+        elif verb.startswith("stop"):
+            seconds = LEASE_S + rng.uniform(1.5, 5)
+        events.append(Event(rng.uniform(0.02, 0.95), verb, rng.random(), seconds))
+    return sorted(events)
+
+
+@dataclass(slots=True)
+class Record:
+    """What was done, and when (`time.monotonic()`)."""
+
+    done: dict[str, int] = field(default_factory=dict[str, int])
+    child_deaths: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
+    host_deaths: list[tuple[float, list[int]]] = field(default_factory=list[tuple[float, list[int]]])
+    outages: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+    restarts_ms: list[float] = field(default_factory=list[float])  # Redis answered again, Unix ms
+
+    def calm(self, begin: float, end: float) -> bool:
+        """Whether Redis was there all the time."""
+        return all(back < begin or gone > end for gone, back in self.outages)
+
+
+class Director:
+    """Carries the plan out, each event when so many jobs have run."""
+
+    def __init__(self, fleet: Fleet, server: RedisServer, queue: RedisQueue, ledger: Ledger) -> None:
+        self.record = Record()
+        self._fleet = fleet
+        self._server = server
+        self._queue = queue
+        self._ledger = ledger
+        self._stops: set[asyncio.Task[None]] = set()
+
+    async def carry_out(self, events: list[Event], jobs: int) -> None:
+        for event in events:
+            await eventually(lambda event=event: self._ended() >= event.share * jobs, 600, "jobs go on")
+            await self._do(event)
+            self.record.done[event.verb] = self.record.done.get(event.verb, 0) + 1
+        await asyncio.gather(*self._stops)
+
+    def _ended(self) -> int:
+        self._ledger.read()
+        return self._ledger.ended
+
+    async def _do(self, event: Event) -> None:
+        if event.verb == "redis":
+            await self._restart_redis(event.seconds)
+        elif event.verb == "forget":
+            await self._queue.client.script_flush()
+        else:
+            least = 1 if not event.verb.startswith("stop") else 3  # somebody has to go on
+            ready = await self._fleet.await_ready(least)
+            self._hit(ready[int(event.choice * len(ready))], event)
+
+    def _hit(self, group: Group, event: Event) -> None:
+        now = time.monotonic()
+        children = group.children()
+        match event.verb:
+            case "child":
+                victim = children[int(event.choice * 97) % len(children)]
+                self.record.child_deaths.append((now, victim))
+                send([victim], signal.SIGKILL)
+            case "host":
+                self.record.host_deaths.append((now, self._fleet.kill_host(group)))
+                self._fleet.start()
+            case "supervisor":
+                self._fleet.kill_supervisor(group)
+                self._fleet.start()
+            case _:
+                pids = {"stop host": [group.pid, *children], "stop child": children[:1]}
+                stop = asyncio.create_task(
+                    self._stop(group, pids.get(event.verb, [group.pid]), event.seconds)
+                )
+                self._stops.add(stop)
+
+    async def _stop(self, group: Group, pids: list[int], seconds: float) -> None:
+        group.busy = True
+        send(pids, signal.SIGSTOP)
+        await during(seconds)
+        send(pids, signal.SIGCONT)
+        group.busy = False
+
+    async def _restart_redis(self, away_s: float) -> None:
+        gone = time.monotonic()
+        self._server.kill()
+        await during(away_s)
+        await asyncio.to_thread(self._server.start)
+        self.record.outages.append((gone, time.monotonic()))
+        self.record.restarts_ms.append(time.time() * 1000)

@@ -1,0 +1,127 @@
+"""Worker processes, whole hosts and Redis itself are killed and stopped while jobs run: nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from math import inf
+from random import Random
+from typing import NamedTuple
+
+from ironforge.job import Job
+from ironforge.queue.backend import RedisQueue
+from tests.chaos.books import await_completed, read_books, retry_the_dead
+from tests.chaos.events import LEASE_S, Director, Event, Record, plan
+from tests.chaos.fleet import Fleet
+from tests.chaos.ledger import Execution, Ledger
+from tests.chaos.load import Load, queues_for
+from tests.chaos.pacing import count_row, during, times_row
+from tests.chaos.scorecard import Row, Setting
+from tests.redis_server import RedisServer
+
+JOBS = 50_000
+GROUPS, PROCESSES, SLOTS = 4, 2, 3
+
+
+async def run(setting: Setting) -> list[Row]:
+    jobs, events = setting.of(JOBS, 2_000), plan(setting)
+    server = RedisServer(
+        setting.folder, str(setting.redis_server), "--appendonly", "yes", "--appendfsync", "always"
+    )
+    server.start()
+    ledger = Ledger(setting.folder / "ledger")
+    words = (
+        "--processes",
+        str(PROCESSES),
+        "--concurrency",
+        str(SLOTS),
+        "--queues",
+        ",".join(queues_for(jobs)),
+    )
+    fleet = Fleet(server.url, "chaos", setting.folder, ledger, words)
+    try:
+        async with RedisQueue(server.url, "chaos") as queue:
+            return await _run(setting, Scene(jobs, events, server, ledger, fleet, queue))
+    finally:
+        left = fleet.close()
+        if server.process:
+            server.stop()
+        assert not left, f"processes {left} did not end"
+
+
+class Scene(NamedTuple):
+    jobs: int
+    events: list[Event]
+    server: RedisServer
+    ledger: Ledger
+    fleet: Fleet
+    queue: RedisQueue
+
+
+async def _run(setting: Setting, scene: Scene) -> list[Row]:
+    jobs, events, server, ledger, fleet, queue = scene
+    load = Load(queue, ledger, jobs, Random(setting.seed + 1))
+    director = Director(fleet, server, queue, ledger)
+    for _ in range(GROUPS):
+        fleet.start()
+    submitting = asyncio.create_task(load.submit())
+    telling = asyncio.create_task(_tell(setting, director, ledger, jobs, len(events)))
+    try:
+        await director.carry_out(events, jobs)
+        await submitting
+    finally:
+        telling.cancel()
+        submitting.cancel()
+    await await_completed(queue, jobs, 3 * LEASE_S + 60)
+    dead = await retry_the_dead(queue, await read_books(queue, load.acknowledged))
+    if dead:
+        await await_completed(queue, jobs, 60)
+    ledger.read()
+    books = await read_books(queue, load.acknowledged)
+    record = director.record
+    return [
+        Row("what was done", ", ".join(f"{count} × {verb}" for verb, count in sorted(record.done.items()))),
+        *books.rows(ledger, 0.02),
+        Row("dead after three of our kills, run by a retry", f"{len(dead)} of {jobs:,}"),
+        *_times(record, ledger, books.jobs.values()),
+        count_row("workers that showed a traceback", len(fleet.tracebacks()), len(list(setting.folder.glob("worker-*.log")))),
+    ]  # fmt: skip
+
+
+def _times(record: Record, ledger: Ledger, jobs: Iterable[Job | None]) -> list[Row]:
+    child = [
+        again.started - at
+        for at, pid in record.child_deaths
+        for _, again in _reruns(ledger, at, [pid])
+        if record.calm(at, again.started)
+    ]
+    host, upset = list[float](), list[float]()
+    for at, pids in record.host_deaths:
+        for _, again in _reruns(ledger, at, pids):
+            (host if record.calm(at, again.started) else upset).append(again.started - at)
+    return [
+        times_row("child killed → its jobs run elsewhere", child, 2.0),
+        times_row("host lost → its jobs run elsewhere", host, LEASE_S + 2),
+        times_row("… with Redis away in between", upset, None),
+        times_row("Redis answers again → first completion", _first_completions(record, jobs), 5.0),
+    ]
+
+
+def _reruns(ledger: Ledger, at: float, pids: list[int]) -> Iterator[tuple[Execution, Execution]]:
+    """What a death cut off, and where it ran again."""
+    for lost in ledger.cut_off(pids, at):
+        if again := ledger.next_after(lost):
+            yield lost, again
+
+
+def _first_completions(record: Record, jobs: Iterable[Job | None]) -> list[float]:
+    finished = sorted(job.finished_ms for job in jobs if job and job.finished_ms)
+    firsts = [next((at for at in finished if at >= restart), inf) for restart in record.restarts_ms]
+    return [(first - restart) / 1000 for first, restart in zip(firsts, record.restarts_ms, strict=True)]
+
+
+async def _tell(setting: Setting, director: Director, ledger: Ledger, jobs: int, events: int) -> None:
+    while True:
+        done = sum(director.record.done.values())
+        setting.tell(f"kills: {ledger.ended:,} of {jobs:,} jobs, {done} of {events} events")
+        await during(5)

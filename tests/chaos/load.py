@@ -1,0 +1,83 @@
+"""Steady submission of jobs while things break. Only what Redis confirmed counts as acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from random import Random
+
+from ironforge.errors import StoreUnavailable
+from ironforge.job import NewJob
+from ironforge.queue.backend import RedisQueue
+from tests.chaos.ledger import Ledger
+from tests.chaos.pacing import during
+from tests.waiting import eventually
+
+BATCH = 25
+# Completed jobs are kept up to 10,000 a queue: every job has to be there at the end.
+JOBS_PER_QUEUE = 8_000
+MakeJob = Callable[[Random], NewJob]
+
+
+def queues_for(jobs: int) -> tuple[str, ...]:
+    """As many queues as so many jobs need."""
+    return tuple(f"q{at}" for at in range(-(-jobs // JOBS_PER_QUEUE)))
+
+
+def short_job(rng: Random) -> NewJob:
+    """0.02 to 0.18 s; one in ten blocks a thread, one in twenty is for later."""
+    kind = "chaos.thread" if rng.random() < 0.1 else "chaos.nap"
+    delay_ms = rng.randrange(500, 3000) if rng.random() < 0.05 else None
+    payload = json.dumps({"s": round(rng.uniform(0.02, 0.18), 3)}).encode()
+    return NewJob(kind, payload, delay_ms=delay_ms)
+
+
+class Load:
+    """Submits `jobs` jobs, queue after queue, never more than `ahead` beyond what has run.
+
+    Attributes:
+        acknowledged: ids that Redis confirmed.
+        enough: set to submit no more.
+    """
+
+    def __init__(
+        self,
+        queue: RedisQueue,
+        ledger: Ledger,
+        jobs: int,
+        rng: Random,
+        make: MakeJob = short_job,
+        ahead: int = 1_500,
+    ) -> None:
+        self.acknowledged: list[str] = []
+        self.enough = asyncio.Event()
+        self._queue = queue
+        self._ledger = ledger
+        self._jobs = jobs
+        self._rng = rng
+        self._make = make
+        self._ahead = ahead
+
+    async def submit(self) -> None:
+        """Until all were accepted, or it is enough. A batch that was not confirmed is sent again as it is."""
+        while len(self.acknowledged) < self._jobs and not self.enough.is_set():
+            await eventually(self._wanted, 900, "jobs go on")
+            count = min(BATCH, self._jobs - len(self.acknowledged))
+            batch = [self._make(self._rng).with_id() for _ in range(count)]
+            for at, new in enumerate(batch, start=len(self.acknowledged)):
+                new.queue = f"q{at // JOBS_PER_QUEUE}"
+            await self._insist(batch)
+
+    def _wanted(self) -> bool:
+        return self.enough.is_set() or len(self.acknowledged) - self._ledger.ended < self._ahead
+
+    async def _insist(self, batch: list[NewJob]) -> None:
+        while True:
+            try:
+                jobs = await self._queue.enqueue_many(batch)
+            except StoreUnavailable:
+                await during(0.1)
+            else:
+                self.acknowledged += [job.id for job in jobs]
+                return

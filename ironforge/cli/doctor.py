@@ -93,7 +93,7 @@ async def _checks(settings: config.Settings, tell: Callable[[Audit], None]) -> l
 
 
 def _server_checks(server: str, version: str, policy: str, durability: str) -> list[Check]:
-    from ironforge.queue.store import refuse_unsafe
+    from ironforge.queue.namespace import refuse_unsafe
 
     checks: list[Check] = []
     for name, info, detail in (
@@ -138,7 +138,8 @@ async def _scripts(queue: RedisQueue) -> Check:
     paths = (files("ironforge.queue") / "lua").iterdir()
     names = sorted(path.name[:-4] for path in paths if path.name.endswith(".lua") and path.name[0] != "_")
     try:
-        await queue.load_scripts(names)
+        for shard in await queue.all_shards():
+            await shard.load_scripts(names)
     except StoreUnavailable:
         raise
     except (

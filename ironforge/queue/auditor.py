@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from ironforge.job import JobStatus
 from ironforge.queue.connection import store_errors
 from ironforge.queue.keys import INDEXES, Keys
-from ironforge.queue.listing import Listing
+from ironforge.queue.namespace import Namespace
+from ironforge.queue.shard import Shard
 
 _STEP = 500  # keys or members a step asks for
 _TOGETHER = 100  # jobs inspected in one round trip, each by a script call of its own
@@ -47,7 +48,7 @@ class _Place(NamedTuple):
 
 
 async def audit(
-    queue: Listing, most_findings: int = 1000, tell: Callable[[Audit], None] | None = None
+    queue: Namespace, most_findings: int = 1000, tell: Callable[[Audit], None] | None = None
 ) -> Audit:
     """Looks at every job, every index entry, every claim and every dead group.
 
@@ -59,26 +60,38 @@ async def audit(
     """
     found = Audit()
     seen: set[Finding] = set()
-    async for batch in _batches(_places(queue)):
-        pipeline = queue.pipeline()
+    for shard in await queue.all_shards():
+        await _look_at(shard, found, seen, most_findings, tell)
+        if not found.whole:
+            break
+    found.findings = sorted(seen, key=lambda one: (one.rule, one.subject))[:most_findings]
+    return found
+
+
+async def _look_at(
+    shard: Shard,
+    found: Audit,
+    seen: set[Finding],
+    most_findings: int,
+    tell: Callable[[Audit], None] | None,
+) -> None:
+    async for batch in _batches(_places(shard)):
+        pipeline = shard.pipeline()
         for place in batch:
-            pipeline.add(queue.script("inspect_job"), place.id, place.queue, place.wid, place.group)
+            pipeline.add(shard.script("inspect_job"), place.id, place.queue, place.wid, place.group)
         with store_errors():
             replies = await pipeline.run()
         for place, reply in zip(batch, replies, strict=True):
             found.jobs += place == _Place(place.id)
             found.entries += bool(place.part)
             words = [word.decode("utf-8", "replace") for word in reply]
-            seen.update(_judge_place(queue.keys, place, words))
+            seen.update(_judge_place(shard.keys, place, words))
         if tell:
             tell(found)
         if len(seen) >= most_findings:
             found.whole = False
-            break
-    else:
-        seen.update(await _judge_groups(queue))
-    found.findings = sorted(seen, key=lambda one: (one.rule, one.subject))[:most_findings]
-    return found
+            return
+    seen.update(await _judge_groups(shard))
 
 
 def _wrongs(status: str, queue: str, facts: set[str]) -> Iterator[tuple[str, str]]:
@@ -146,7 +159,7 @@ def _judge_place(keys: Keys, place: _Place, reply: list[str]) -> list[Finding]:
     return found
 
 
-async def _judge_groups(queue: Listing) -> list[Finding]:
+async def _judge_groups(queue: Shard) -> list[Finding]:
     """Each group's count is how many it holds."""
     found: list[Finding] = []
     async for fingerprint in _members(queue, queue.keys.dead_groups):
@@ -162,11 +175,11 @@ async def _judge_groups(queue: Listing) -> list[Finding]:
     return found
 
 
-async def _places(queue: Listing) -> AsyncIterator[_Place]:
+async def _places(queue: Shard) -> AsyncIterator[_Place]:
     """Every place where a job id is written."""
     async for job_id in _keys(queue, "job:", ""):
         yield _Place(job_id)
-    names = set(await queue.queue_names())
+    names = await queue.queue_names() | {"default"}
     names |= {key.rpartition(":")[0] async for key in _keys(queue, "q:", "")}
     for name in sorted(names):
         for part in INDEXES:
@@ -191,7 +204,7 @@ async def _batches(places: AsyncIterator[_Place]) -> AsyncIterator[list[_Place]]
         yield batch
 
 
-async def _keys(queue: Listing, before: str, after: str) -> AsyncIterator[str]:
+async def _keys(queue: Shard, before: str, after: str) -> AsyncIterator[str]:
     """What stands between the two parts, in the names of keys."""
     prefix = queue.keys.prefix + before
     cursor = 0
@@ -204,7 +217,7 @@ async def _keys(queue: Listing, before: str, after: str) -> AsyncIterator[str]:
             return
 
 
-async def _members(queue: Listing, key: str) -> AsyncIterator[str]:
+async def _members(queue: Shard, key: str) -> AsyncIterator[str]:
     cursor = 0
     while True:
         reply = await _ask(queue, "ZSCAN", key, cursor, "COUNT", _STEP)
@@ -215,7 +228,7 @@ async def _members(queue: Listing, key: str) -> AsyncIterator[str]:
             return
 
 
-async def _ask(queue: Listing, *command: str | int) -> Any:
+async def _ask(queue: Shard, *command: str | int) -> Any:
     client: Any = queue.client
     with store_errors():
         return await client.execute_command(*command)

@@ -11,7 +11,7 @@ from ironforge.queue.working import Working
 
 
 class RedisQueue(Operating, Reading, Working, Maintaining):
-    """All jobs of one namespace.
+    """All jobs of one namespace, whichever of its shards they live in.
 
     Every method raises StoreUnavailable when Redis is away or cannot answer; none is retried by itself, and every
     state change is a script that is safe to send again.

@@ -135,6 +135,13 @@ def json_object(value: bytes | None) -> dict[str, Any]:
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
+def members_of(found: list[Any]) -> list[tuple[bytes, float]]:
+    """[[member, score], …] or a flat member, score, … list as pairs: redis-py gives either, by version."""
+    if found and isinstance(found[0], list | tuple):
+        return [(member, float(score)) for member, score in found]
+    return [(found[at], float(found[at + 1])) for at in range(0, len(found), 2)]
+
+
 def _optional(value: bytes | None) -> int | None:
     return None if value is None else number(value, 0)
 

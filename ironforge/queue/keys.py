@@ -47,6 +47,11 @@ def shard_tag(shard: int, shards: int) -> str:
         candidate += 1
 
 
+def shard_of_name(name: str, shards: int) -> int:
+    """The shard of a queue, an Idempotency-Key or a lock: a queue never moves, so this never changes."""
+    return 0 if shards == 1 else crc_hqx(name.encode(), 0) % shards
+
+
 class Keys:
     """Key names of one shard."""
 

@@ -13,8 +13,10 @@ from ironforge.errors import InvalidJob
 from ironforge.job import Job, JobStatus
 from ironforge.queue.codec import job_from_hash
 from ironforge.queue.connection import store_errors
+from ironforge.queue.keys import shard_of_name
+from ironforge.queue.namespace import Namespace, shard_at
 from ironforge.queue.readings import JobFilter, JobPage
-from ironforge.queue.store import Store
+from ironforge.queue.shard import Shard
 
 # Jobs looked at for one page at most; a page of a filter that matches rarely may be short.
 EXAMINED_PER_PAGE = 1000
@@ -55,7 +57,7 @@ class Position(NamedTuple):
             ) from None
 
 
-class Listing(Store):
+class Listing(Namespace):
     async def list_jobs(self, wanted: JobFilter, cursor: str | None = None, limit: int = 50) -> JobPage:
         """A page of jobs in the order of contract §4. Raises InvalidJob for a cursor that was not ours."""
         statuses = [wanted.status] if wanted.status else list(_ALL_IN_ORDER)
@@ -92,57 +94,78 @@ class Listing(Store):
 
     async def queue_names(self) -> list[str]:
         """Every queue ever used, `default` always."""
-        with store_errors():
-            names = await self.client.execute_command("SMEMBERS", self.keys.queues)
-        return sorted({"default", *(name.decode() for name in names)})
-
-    def _indexes(self, wanted: JobFilter, status: JobStatus, queues: list[str]) -> list[str]:
-        if wanted.error:
-            return [f"dead:group:{wanted.error}"]
-        parts = ("queued", "suspects") if status is JobStatus.QUEUED else (status.value,)
-        return [f"q:{queue}:{part}" for queue in queues for part in parts]
+        found = [await shard.queue_names() for shard in await self.all_shards()]
+        return sorted({"default"}.union(*found))
 
     async def _members(
         self, wanted: JobFilter, at: Position, queues: list[str], count: int
     ) -> list[tuple[str, str]]:
         """(score, id) of the next `count` members over all indexes of the status, in its order."""
         falling = at.status in _FALLING
-        indexes = self._indexes(wanted, at.status, queues)
-        replies = await self.call("read_page", "down" if falling else "up", at.score, at.id, count, *indexes)
-        lists = [
-            [(reply[i + 1].decode(), reply[i].decode()) for i in range(0, len(reply), 2)] for reply in replies
-        ]
+        direction = "down" if falling else "up"
+        lists: list[list[tuple[str, str]]] = []
+        for shard, indexes in await self._indexes(wanted, at.status, queues):
+            for reply in await shard.call("read_page", direction, at.score, at.id, count, *indexes):
+                lists.append([(reply[i + 1].decode(), reply[i].decode()) for i in range(0, len(reply), 2)])
         ordered = merge(*lists, key=lambda member: (float(member[0]), member[1]), reverse=falling)
         return list(islice(ordered, count))
 
+    async def _indexes(
+        self, wanted: JobFilter, status: JobStatus, queues: list[str]
+    ) -> list[tuple[Shard, list[str]]]:
+        """The indexes that hold the jobs, named without the prefix, by shard."""
+        shards = await self.all_shards()
+        if wanted.error:
+            return [(shard, [f"dead:group:{wanted.error}"]) for shard in shards]
+        parts = ("queued", "suspects") if status is JobStatus.QUEUED else (status.value,)
+        by_shard: dict[int, list[str]] = {}
+        for queue in queues:
+            indexes = by_shard.setdefault(shard_of_name(queue, len(shards)), [])
+            indexes += [f"q:{queue}:{part}" for part in parts]
+        return [(shards[at], indexes) for at, indexes in by_shard.items()]
+
     async def _jobs(self, members: list[tuple[str, str]]) -> list[Job | None]:
-        if not members:
-            return []
-        with store_errors():
-            pipe = self.client.pipeline(transaction=False)
-            for _, job_id in members:
-                pipe.execute_command("HGETALL", self.keys.job(job_id))
-            hashes = await pipe.execute()
-        return [
-            job_from_hash(job_id, fields) if fields else None
-            for (_, job_id), fields in zip(members, hashes, strict=True)
-        ]
+        shards = await self.all_shards()
+        parts: dict[int, list[int]] = {}
+        for at, (_, job_id) in enumerate(members):
+            shard = shard_at(job_id, len(shards))
+            if shard is not None:
+                parts.setdefault(shard, []).append(at)
+        jobs: list[Job | None] = [None] * len(members)
+        for shard, ats in parts.items():
+            ids = [members[at][1] for at in ats]
+            for at, job in zip(ats, await _read_jobs(shards[shard], ids), strict=True):
+                jobs[at] = job
+        return jobs
 
     async def _total(self, wanted: JobFilter, queues: list[str]) -> int:
         statuses = [wanted.status] if wanted.status else list(_ALL_IN_ORDER)
         if wanted.error:
-            keys = [self.keys.dead_group(wanted.error)] if JobStatus.DEAD in statuses else []
-        else:
-            keys = [
-                self.keys.prefix + name
-                for status in statuses
-                for name in self._indexes(wanted, status, queues)
-            ]
-        with store_errors():
-            pipe = self.client.pipeline(transaction=False)
-            for key in keys:
-                pipe.execute_command("ZCARD", key)
-            return sum(await pipe.execute()) if keys else 0
+            statuses = [JobStatus.DEAD] if JobStatus.DEAD in statuses else []
+        names: dict[Shard, list[str]] = {}
+        for status in statuses:
+            for shard, indexes in await self._indexes(wanted, status, queues):
+                names.setdefault(shard, []).extend(indexes)
+        total = 0
+        for shard, indexes in names.items():
+            with store_errors():
+                pipe = shard.client.pipeline(transaction=False)
+                for name in indexes:
+                    pipe.execute_command("ZCARD", shard.keys.prefix + name)
+                total += sum(await pipe.execute())
+        return total
+
+
+async def _read_jobs(shard: Shard, job_ids: list[str]) -> list[Job | None]:
+    with store_errors():
+        pipe = shard.client.pipeline(transaction=False)
+        for job_id in job_ids:
+            pipe.execute_command("HGETALL", shard.keys.job(job_id))
+        hashes = await pipe.execute()
+    return [
+        job_from_hash(job_id, fields) if fields else None
+        for job_id, fields in zip(job_ids, hashes, strict=True)
+    ]
 
 
 def _matches(job: Job, wanted: JobFilter) -> bool:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 
+from ironforge.job import DEFAULT_QUEUE
 from ironforge.queue.connection import store_errors
-from ironforge.queue.listing import Listing
+from ironforge.queue.namespace import Namespace
+from ironforge.queue.shard import Shard
 from ironforge.queue.working import LEASE_MS
 
 COMPLETED_KEPT = 10_000
@@ -16,22 +19,36 @@ _LAPSED = json.dumps(
 )
 
 
-class Maintaining(Listing):
+class Maintaining(Namespace):
     async def take_tick(self, duty: str, every_ms: int) -> bool:
-        """Whether this process does the duty now; one does within `every_ms`."""
+        """Whether this process does the duty now, in all shards; one does within `every_ms`."""
+        first = (await self.all_shards())[0]
         with store_errors():
-            taken = await self.client.execute_command("SET", self.keys.tick(duty), "1", "NX", "PX", every_ms)
+            taken = await first.client.execute_command(
+                "SET", first.keys.tick(duty), "1", "NX", "PX", every_ms
+            )
         return taken is not None
 
     async def promote_due(self, limit: int = 500) -> int:
         """scheduled, retrying -> queued in every queue; at most `limit` of each per queue."""
-        return await self.call("promote", limit, *await self.queue_names())
+        return sum([await shard.call("promote", limit, *names) async for shard, names in self._served()])
 
     async def reap(self, limit: int = 10, lease_ms: int = LEASE_MS) -> list[str]:
         """Hands back the jobs of workers whose lease ran out; returns their ids."""
-        reaped = await self.call("reap", lease_ms, OUTAGE_MS, limit, _LAPSED)
-        return [wid.decode() for wid in reaped]
+        reaped: set[str] = set()
+        for shard in await self.all_shards():
+            wids = await shard.call("reap", lease_ms, OUTAGE_MS, limit, _LAPSED)
+            reaped.update(wid.decode() for wid in wids)
+        return sorted(reaped)
 
     async def trim(self, limit: int = 500, keep: int = COMPLETED_KEPT) -> int:
         """Removes completed and cancelled jobs whose retention ended; returns how many."""
-        return await self.call("trim", keep, limit, *await self.queue_names())
+        return sum([await shard.call("trim", keep, limit, *names) async for shard, names in self._served()])
+
+    async def _served(self) -> AsyncIterator[tuple[Shard, list[str]]]:
+        """Shards that have queues, with their names; `default` counts as one."""
+        home = await self.of_queue(DEFAULT_QUEUE)
+        for shard in await self.all_shards():
+            names = await shard.queue_names() | ({DEFAULT_QUEUE} if shard is home else set())
+            if names:
+                yield shard, sorted(names)

@@ -73,14 +73,16 @@ class Operating(Producing):
         await self._switch(queue, "resume", once)
 
     async def _switch(self, queue: str, verb: str, once: Once) -> None:
-        word = await self.call("pause", queue, verb, once.key, once.request_hash)
+        shard = await self.of_queue(queue)
+        word = await shard.call("pause", queue, verb, once.key, once.request_hash)
         if word == b"key_conflict":
             raise IdempotencyConflict(once.key)
         if word == b"missing":
             raise QueueNotFound(queue)
 
     async def _operate(self, name: str, job_id: str, *arguments: int, once: Once) -> str:
-        word: str = (await self.call(name, job_id, *arguments, once.key, once.request_hash)).decode()
+        shard = await self.of_job(job_id)
+        word: str = (await shard.call(name, job_id, *arguments, once.key, once.request_hash)).decode()
         if word == "missing":
             raise JobNotFound(job_id)
         if word == "key_conflict":

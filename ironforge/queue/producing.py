@@ -9,14 +9,16 @@ from ironforge.errors import IdempotencyConflict, JobNotFound, JobRemoved
 from ironforge.job import Job, JobStatus, NewJob
 from ironforge.queue.codec import enqueue_arguments, job_from_hash, new_to_job
 from ironforge.queue.connection import store_errors
+from ironforge.queue.keys import shard_of_name
+from ironforge.queue.namespace import Namespace
 from ironforge.queue.scripts import Argument
-from ironforge.queue.store import Store
+from ironforge.queue.shard import Shard
 
 # Jobs per script call: far below the 8,000 values Lua can unpack, and a few ms of Redis' time.
 BATCH = 500
 
 
-class Producing(Store):
+class Producing(Namespace):
     _waiting: list[tuple[NewJob, asyncio.Future[Job]]] | None = None
 
     async def enqueue(self, new: NewJob) -> Job:
@@ -30,14 +32,34 @@ class Producing(Store):
         return await future
 
     async def enqueue_many(self, new_jobs: Sequence[NewJob]) -> list[Job]:
-        """Accepts all of them in one round trip, in their order. Jobs whose id exists are read and returned."""
-        pipeline = self.pipeline()
-        code = self.script("enqueue")
+        """Accepts all of them in one round trip per shard, in their order. Jobs whose id exists are read and returned."""
+        shards = self.shards or await self.all_shards()
+        if len(shards) == 1:
+            return await self._enqueue_in(shards[0], new_jobs, 0)
+        parts: dict[int, list[int]] = {}
+        for at, new in enumerate(new_jobs):
+            parts.setdefault(shard_of_name(new.queue, len(shards)), []).append(at)
+        found = await asyncio.gather(
+            *(
+                self._enqueue_in(shards[shard], [new_jobs[at] for at in ats], shard)
+                for shard, ats in parts.items()
+            )
+        )
+        placed = {
+            at: job
+            for ats, jobs in zip(parts.values(), found, strict=True)
+            for at, job in zip(ats, jobs, strict=True)
+        }
+        return [placed[at] for at in range(len(new_jobs))]
+
+    async def _enqueue_in(self, shard: Shard, new_jobs: Sequence[NewJob], number: int) -> list[Job]:
+        pipeline = shard.pipeline()
+        code = shard.script("enqueue")
         chunks = [new_jobs[at : at + BATCH] for at in range(0, len(new_jobs), BATCH)]
         for chunk in chunks:
             arguments: list[Argument] = [len(chunk)]
             for new in chunk:
-                arguments += enqueue_arguments(new.with_id())
+                arguments += enqueue_arguments(new.with_id(number))
             pipeline.add(code, *arguments)
         with store_errors():
             replies = await pipeline.run()
@@ -65,8 +87,10 @@ class Producing(Store):
             IdempotencyConflict: the key stands for another request.
             JobRemoved: its job was deleted, or its retention ended.
         """
-        new.with_id()
-        word, found = await self.call("reserve", idempotency_key, request_hash, new.id)
+        shards = await self.all_shards()
+        new.with_id(shard_of_name(new.queue, len(shards)))
+        keeper = await self.of_name(idempotency_key)
+        word, found = await keeper.call("reserve", idempotency_key, request_hash, new.id)
         job_id = found.decode()
         if word == b"conflict":
             raise IdempotencyConflict(idempotency_key)
@@ -77,13 +101,14 @@ class Producing(Store):
                 raise JobRemoved(job_id) from None
         new.id = job_id
         job = await self.enqueue(new)
-        await self.call("confirm", idempotency_key, request_hash, job_id)
+        await keeper.call("confirm", idempotency_key, request_hash, job_id)
         return job, word == b"new"
 
     async def get(self, job_id: str) -> Job:
         """Raises JobNotFound."""
+        shard = await self.of_job(job_id)
         with store_errors():
-            fields: dict[bytes, bytes] = await self.client.execute_command("HGETALL", self.keys.job(job_id))
+            fields: dict[bytes, bytes] = await shard.client.execute_command("HGETALL", shard.keys.job(job_id))
         if not fields:
             raise JobNotFound(job_id)
         return job_from_hash(job_id, fields)

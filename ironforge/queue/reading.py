@@ -1,18 +1,19 @@
-"""Readings of queues, workers, dead groups and statistics. Nothing here changes anything."""
+"""Readings of queues, workers and statistics. Nothing here changes anything."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from typing import Any, cast
 
-from ironforge.job import Job, Priority
-from ironforge.queue.codec import job_from_hash, json_object, number, text
+from ironforge.job import Priority
+from ironforge.queue.codec import json_object, members_of, number, text
 from ironforge.queue.connection import store_errors
-from ironforge.queue.keys import SLOT_MS
+from ironforge.queue.grouping import Grouping
+from ironforge.queue.keys import SLOT_MS, shard_of_name
 from ironforge.queue.listing import Listing
 from ironforge.queue.readings import (
-    DeadGroup,
     Health,
     Histogram,
     QueueReading,
@@ -28,67 +29,66 @@ MAX_QUEUES = 1000
 MAX_WORKERS = 1000
 
 
-class Reading(Listing):
+class Reading(Listing, Grouping):
     _closed_slots: dict[int, SlotCounts] | None = None
 
     async def read_queues(self) -> list[QueueReading]:
         """Every queue ever used (at most 1,000), by name; `default` always."""
-        names = (await self.queue_names())[:MAX_QUEUES]
-        reply = await self.call("read_queues", *names)
-        return [_queue_reading(name, values, reply[0]) for name, values in zip(names, reply[1:], strict=True)]
+        return await self._read_queues((await self.queue_names())[:MAX_QUEUES])
 
     async def read_queue(self, name: str) -> QueueReading:
-        reply = await self.call("read_queues", name)
-        return _queue_reading(name, reply[1], reply[0])
+        return (await self._read_queues([name]))[0]
 
-    async def dead_groups(
-        self, cursor: str | None = None, limit: int = 50
-    ) -> tuple[list[DeadGroup], str | None, int]:
-        """Groups of dead jobs, largest first: (page, next cursor, number of groups)."""
-        start = int(cursor) if cursor and cursor.isdigit() else 0
-        with store_errors():
-            found = await self.client.execute_command(
-                "ZREVRANGE", self.keys.dead_groups, start, start + limit - 1, "WITHSCORES"
-            )
-            total: int = await self.client.execute_command("ZCARD", self.keys.dead_groups)
-        counts = [(fingerprint.decode(), int(float(count))) for fingerprint, count in _members(found)]
-        groups = [group for group in await self._groups(counts) if group.count > 0]
-        groups.sort(key=lambda group: (-group.count, -group.last_ms))  # of equal ones, the last to grow first
-        following = start + len(counts)
-        return groups, str(following) if following < total else None, total
+    async def _read_queues(self, names: list[str]) -> list[QueueReading]:
+        shards = await self.all_shards()
+        by_shard: dict[int, list[str]] = {}
+        for name in names:
+            by_shard.setdefault(shard_of_name(name, len(shards)), []).append(name)
+        found: dict[str, QueueReading] = {}
+        for at, part in by_shard.items():
+            now_ms, *readings = await shards[at].call("read_queues", *part)
+            for name, values in zip(part, readings, strict=True):
+                found[name] = _queue_reading(name, values, now_ms)
+        return [found[name] for name in names]
 
     async def workers(self) -> list[WorkerReading]:
         """Every registered worker, those whose lease ran out but was not reaped yet too."""
         now_ms = await self.now_ms()
-        with store_errors():
-            found = await self.client.execute_command(
-                "ZRANGE", self.keys.workers, 0, MAX_WORKERS - 1, "WITHSCORES"
-            )
-            leases = {wid.decode(): int(float(expiry)) for wid, expiry in _members(found)}
-            pipe = self.client.pipeline(transaction=False)
-            for wid in leases:
-                pipe.execute_command("HGETALL", self.keys.worker(wid))
-                pipe.execute_command("SCARD", self.keys.claims(wid))
-            replies = await pipe.execute() if leases else []
-        return sorted(
-            (
-                _worker_reading(wid, replies[2 * at], replies[2 * at + 1], expiry - now_ms, now_ms)
-                for at, (wid, expiry) in enumerate(leases.items())
-            ),
-            key=lambda worker: worker.id,
-        )
+        leases: dict[str, int] = {}
+        claims: Counter[str] = Counter()
+        hashes: dict[str, dict[bytes, bytes]] = {}
+        for shard in await self.all_shards():
+            with store_errors():
+                found = await shard.client.execute_command(
+                    "ZRANGE", shard.keys.workers, 0, MAX_WORKERS - 1, "WITHSCORES"
+                )
+                expiries = {wid.decode(): int(float(expiry)) for wid, expiry in members_of(found)}
+                pipe = shard.client.pipeline(transaction=False)
+                for wid in expiries:
+                    pipe.execute_command("HGETALL", shard.keys.worker(wid))
+                    pipe.execute_command("SCARD", shard.keys.claims(wid))
+                replies = await pipe.execute() if expiries else []
+            for at, (wid, expiry) in enumerate(expiries.items()):
+                leases[wid] = min(expiry, leases.get(wid, expiry))
+                hashes[wid] = replies[2 * at]
+                claims[wid] += replies[2 * at + 1]
+        return [
+            _worker_reading(wid, hashes[wid], claims[wid], leases[wid] - now_ms, now_ms)
+            for wid in sorted(leases)
+        ]
 
     async def tasks(self) -> list[TaskReading]:
-        """Every kind that live workers can run."""
+        """Every kind that live workers can run. Each worker is registered in each shard, so one is asked."""
         kinds: dict[str, TaskReading] = {}
         now_ms = await self.now_ms()
+        shard = (await self.all_shards())[0]
         with store_errors():
-            live = await self.client.execute_command(
-                "ZRANGE", self.keys.workers, now_ms, "+inf", "BYSCORE", "LIMIT", 0, MAX_WORKERS
+            live = await shard.client.execute_command(
+                "ZRANGE", shard.keys.workers, now_ms, "+inf", "BYSCORE", "LIMIT", 0, MAX_WORKERS
             )
-            pipe = self.client.pipeline(transaction=False)
+            pipe = shard.client.pipeline(transaction=False)
             for wid in live:
-                pipe.execute_command("HMGET", self.keys.worker(wid.decode()), "kinds", "queues")
+                pipe.execute_command("HMGET", shard.keys.worker(wid.decode()), "kinds", "queues")
             replies = await pipe.execute() if live else []
         for described, queues in replies:
             names = [name for name in text(queues, "").split(",") if name]
@@ -98,11 +98,15 @@ class Reading(Listing):
         return [kinds[kind] for kind in sorted(kinds)]
 
     async def read_stats(self) -> Stats:
-        with store_errors():
-            fields: dict[bytes, bytes] = await self.client.execute_command("HGETALL", self.keys.stats)
+        """Counters and histograms of all shards, added up."""
+        sums: Counter[bytes] = Counter()
+        for shard in await self.all_shards():
+            with store_errors():
+                fields: dict[bytes, bytes] = await shard.client.execute_command("HGETALL", shard.keys.stats)
+            sums.update({name: number(value, 0) for name, value in fields.items()})
         stats = Stats()
-        for name, value in fields.items():
-            _add_stat(stats, name.decode().split("|"), number(value, 0))
+        for name, value in sums.items():
+            _add_stat(stats, name.decode().split("|"), value)
         return stats
 
     async def read_series(self, slots: int = 30) -> Series:
@@ -111,13 +115,15 @@ class Reading(Listing):
         current = now_ms // SLOT_MS
         kept = self._closed_slots or {}
         wanted = range(current - slots + 1, current + 1)
-        missing = [slot for slot in wanted if slot not in kept]
-        with store_errors():
-            pipe = self.client.pipeline(transaction=False)
-            for slot in missing:
-                pipe.execute_command("HGETALL", self.keys.stats_slot(slot))
-            replies = await pipe.execute()
-        read = {slot: _slot_counts(slot, fields) for slot, fields in zip(missing, replies, strict=True)}
+        read = {slot: SlotCounts(slot * SLOT_MS) for slot in wanted if slot not in kept}
+        for shard in await self.all_shards():
+            with store_errors():
+                pipe = shard.client.pipeline(transaction=False)
+                for slot in read:
+                    pipe.execute_command("HGETALL", shard.keys.stats_slot(slot))
+                replies = await pipe.execute()
+            for counts, fields in zip(read.values(), replies, strict=True):
+                _count_in(counts, fields)
         found = {**kept, **read}
         self._closed_slots = {slot: found[slot] for slot in wanted if slot < current}
         return Series(now_ms, [found[slot] for slot in wanted])
@@ -143,12 +149,6 @@ class Reading(Listing):
             clock_ms=clock_ms,
         )
 
-    async def now_ms(self) -> int:
-        """The Redis server's clock, Unix milliseconds."""
-        with store_errors():
-            seconds, micros = await self.client.execute_command("TIME")
-        return int(seconds) * 1000 + int(micros) // 1000
-
     async def _durability(self, info: dict[str, Any]) -> str:
         if not int(info.get("aof_enabled", 0)):
             return "none"
@@ -160,40 +160,11 @@ class Reading(Listing):
         fsync = values[1] if len(values) > 1 else "everysec"
         return "none" if fsync == "no" else fsync
 
-    async def _groups(self, counts: list[tuple[str, int]]) -> list[DeadGroup]:
-        if not counts:
-            return []
-        with store_errors():
-            pipe = self.client.pipeline(transaction=False)
-            for fingerprint, _ in counts:
-                pipe.execute_command("ZRANGE", self.keys.dead_group(fingerprint), 0, 0, "WITHSCORES")
-                pipe.execute_command("ZRANGE", self.keys.dead_group(fingerprint), -1, -1, "WITHSCORES")
-            ends = [_members(found) for found in await pipe.execute()]
-            pipe = self.client.pipeline(transaction=False)
-            for at in range(len(counts)):
-                sample = ends[2 * at + 1]
-                pipe.execute_command("HGETALL", self.keys.job(sample[0][0].decode() if sample else ""))
-            hashes = await pipe.execute()
-        groups: list[DeadGroup] = []
-        for at, (fingerprint, count) in enumerate(counts):
-            first, last = ends[2 * at], ends[2 * at + 1]
-            if first and last:
-                sample: Job | None = job_from_hash(last[0][0].decode(), hashes[at]) if hashes[at] else None
-                groups.append(DeadGroup(fingerprint, count, int(first[0][1]), int(last[0][1]), sample))
-        return groups
-
 
 def _flat(found: Any) -> list[Any]:
     if isinstance(found, dict):
         return [part for pair in cast("dict[Any, Any]", found).items() for part in pair]
     return list(found)
-
-
-def _members(found: list[Any]) -> list[tuple[bytes, float]]:
-    """[[member, score], …] or a flat member, score, … list as pairs: redis-py gives either, by version."""
-    if found and isinstance(found[0], list | tuple):
-        return [(member, float(score)) for member, score in found]
-    return [(found[at], float(found[at + 1])) for at in range(0, len(found), 2)]
 
 
 def _queue_reading(name: str, values: list[Any], now_ms: int) -> QueueReading:
@@ -309,12 +280,11 @@ def _observe(histogram: Histogram, part: str, value: int) -> None:
         histogram.buckets[int(part) - 1] = value
 
 
-def _slot_counts(slot: int, fields: dict[bytes, bytes]) -> SlotCounts:
-    counts = SlotCounts(slot * SLOT_MS)
+def _count_in(counts: SlotCounts, fields: dict[bytes, bytes]) -> None:
     for name, value in fields.items():
         what, _, which = name.decode().partition("|")
         if what == "wait" and which.isdigit() and 1 <= int(which) <= len(counts.wait):
-            counts.wait[int(which) - 1] = number(value, 0)
+            counts.wait[int(which) - 1] += number(value, 0)
         elif what in ("submitted", "completed", "failed", "dead"):
-            getattr(counts, what)[which] = number(value, 0)
-    return counts
+            queues: dict[str, int] = getattr(counts, what)
+            queues[which] = queues.get(which, 0) + number(value, 0)

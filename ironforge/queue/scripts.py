@@ -8,8 +8,9 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
+
+from ironforge.queue.client import RedisClient
 
 Argument = str | bytes | int | float
 
@@ -47,7 +48,7 @@ def script(name: str, *, shifted_clock: bool = False) -> Script:
     return Script(name, text, sha1(text, usedforsecurity=False).hexdigest())
 
 
-async def run(client: Redis, code: Script, prefix: str, *arguments: Argument) -> Any:
+async def run(client: RedisClient, code: Script, prefix: str, *arguments: Argument) -> Any:
     try:
         return await client.execute_command("EVALSHA", code.digest, 1, prefix, *arguments)
     except NoScriptError:
@@ -61,7 +62,7 @@ class Pipeline:
     the settlements that make room for it. So scripts not in `known`, the digests the server was sent, are loaded first.
     """
 
-    def __init__(self, client: Redis, prefix: str, known: set[str]) -> None:
+    def __init__(self, client: RedisClient, prefix: str, known: set[str]) -> None:
         self._client = client
         self._prefix = prefix
         self._known = known

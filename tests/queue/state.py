@@ -17,7 +17,9 @@ _VOLATILE = re.compile(r"^(stats:\d+|tick:.*|test:.*|q:.*:settings|meta|kinds|st
 
 async def move_clock(queue: RedisQueue, ms: int) -> None:
     """The scripts of this queue see `ms` more (or less) than the server's clock from now on."""
-    await queue.client.incrby(queue.keys.prefix + "test:clock_shift_us", ms * 1000)
+    for shard in await queue.all_shards():
+        key = shard.keys.prefix + "test:clock_shift_us"
+        await shard.client.execute_command("INCRBY", key, ms * 1000)
 
 
 async def dump(queue: RedisQueue) -> State:

@@ -5,7 +5,7 @@ from tests.queue.state import dump
 
 
 async def test_it_leaves_a_hash_and_an_entry_a_number_and_all_of_it_can_be_removed(queue: RedisQueue) -> None:
-    await queue.raw_round_trips(3)
+    await queue.shards[0].raw_round_trips(3)
     state = await dump(queue)
     assert set(state["q:raw:b"]) == {"0", "1", "2"} and "q:raw:a" not in state
     assert state["job:raw-0"] == {"kind": "raw", "status": "completed"}

@@ -34,7 +34,7 @@ async def test_fifty_at_once_make_one_job(queue: RedisQueue) -> None:
 
 async def test_a_submitter_that_died_between_is_completed_by_the_next(queue: RedisQueue) -> None:
     job_id = new_job_id()
-    assert (await queue.call("reserve", "key", "hash", job_id))[0] == b"new"
+    assert (await queue.shards[0].call("reserve", "key", "hash", job_id))[0] == b"new"
     job, created = await queue.submit(NewJob("greet"), "key", "hash")
     assert (job.id, created) == (job_id, False)
     assert (await structure(queue))["q:default:queued"] == [job_id]

@@ -57,6 +57,6 @@ async def test_a_claim_comes_after_the_settlements_of_its_turn_also_on_a_new_ser
     (first,) = await lane.claim(2)
     await queue.client.script_flush()
     async with RedisQueue(queue.url, queue.namespace) as other:
-        await other.load_scripts(["claim"])
+        await other.shards[0].load_scripts(["claim"])
         reply = await Lane(other, "c").turn(2, Settlement(first.id, first.fence, "completed"), token="later")
     assert reply.settled == ["ok"] and len(reply.jobs) == 1

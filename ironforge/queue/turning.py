@@ -1,0 +1,163 @@
+"""A turn: settle what finished, claim for free slots. In one round trip, or one per shard that has to be asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ironforge.job import Job, JobStatus
+from ironforge.queue.codec import job_from_hash, pairs
+from ironforge.queue.connection import store_errors
+from ironforge.queue.keys import shard_of_name
+from ironforge.queue.namespace import Namespace, shard_at
+from ironforge.queue.readings import Settlement, Turn, TurnReply
+from ironforge.queue.scripts import Argument
+from ironforge.queue.shard import Shard
+
+# Due jobs that one claim promotes per queue and status at most.
+PROMOTED_PER_CLAIM = 200
+
+
+@dataclass(slots=True)
+class _Claims:
+    """What the shards answered to the claim of one token: sent again, it goes on where it broke off."""
+
+    token: str
+    order: list[int]
+    replies: dict[int, TurnReply] = field(default_factory=dict[int, TurnReply])
+
+    @property
+    def taken(self) -> int:
+        return sum(len(reply.jobs) for reply in self.replies.values())
+
+
+class Turning(Namespace):
+    _claims: dict[tuple[str, int], _Claims] | None = None
+    _rotation = 0
+
+    async def turn(self, turn: Turn) -> TurnReply:
+        """Settles, then claims. Safe to send again as it is: see settle.lua and claim.lua.
+
+        With several shards each is asked for the slots that those before left free; which is first goes around.
+        """
+        shards = self.shards or await self.all_shards()
+        if len(shards) == 1:
+            return await _turn_in(shards[0], turn)
+        claiming = asyncio.ensure_future(self._claim_across(shards, turn))
+        settling = asyncio.ensure_future(_settle_across(shards, turn))
+        await asyncio.wait({claiming, settling})
+        reply = claiming.result()
+        return replace(reply, settled=settling.result())
+
+    async def _claim_across(self, shards: list[Shard], turn: Turn) -> TurnReply:
+        if not turn.slots:
+            return TurnReply([], "ok", [], [], None)
+        by_shard: dict[int, tuple[str, ...]] = {}
+        for queue in turn.queues:
+            at = shard_of_name(queue, len(shards))
+            by_shard[at] = (*by_shard.get(at, ()), queue)
+        claims = self._claims_of(turn, list(by_shard))
+        for at in claims.order:
+            free = turn.slots - claims.taken
+            if at not in claims.replies and free > 0:
+                part = replace(turn, slots=free, queues=by_shard[at], settlements=())
+                claims.replies[at] = await _turn_in(shards[at], part)
+        assert self._claims is not None
+        del self._claims[turn.wid, turn.lane]
+        return _merged(list(claims.replies.values()))
+
+    def _claims_of(self, turn: Turn, served: list[int]) -> _Claims:
+        if self._claims is None:
+            self._claims = {}
+        found = self._claims.get((turn.wid, turn.lane))
+        if found is None or found.token != turn.token:
+            first = self._rotation % len(served)
+            self._rotation += 1
+            found = self._claims[turn.wid, turn.lane] = _Claims(turn.token, served[first:] + served[:first])
+        return found
+
+
+async def _settle_across(shards: list[Shard], turn: Turn) -> list[str]:
+    """The words in the order of the settlements; a job of a shard that does not exist is refused."""
+    words = ["refused"] * len(turn.settlements)
+    parts: dict[int, list[int]] = {}
+    for number, settlement in enumerate(turn.settlements):
+        at = shard_at(settlement.job_id, len(shards))
+        if at is not None:
+            parts.setdefault(at, []).append(number)
+
+    async def settle(at: int, numbers: list[int]) -> None:
+        chosen = [turn.settlements[number] for number in numbers]
+        reply = await _turn_in(shards[at], replace(turn, slots=0, settlements=chosen))
+        for number, word in zip(numbers, reply.settled, strict=True):
+            words[number] = word
+
+    await asyncio.gather(*(settle(at, numbers) for at, numbers in parts.items()))
+    return words
+
+
+def _merged(replies: list[TurnReply]) -> TurnReply:
+    if any(reply.word == "gone" for reply in replies):
+        return TurnReply([], "gone", [], [], None)
+    dues = [reply.next_due_ms for reply in replies if reply.next_due_ms is not None]
+    return TurnReply(
+        [],
+        "ok",
+        [job for reply in replies for job in reply.jobs],
+        [order for reply in replies for order in reply.orders],
+        min(dues, default=None),
+    )
+
+
+async def _turn_in(shard: Shard, turn: Turn) -> TurnReply:
+    pipeline = shard.pipeline()
+    if turn.settlements:
+        pipeline.add(shard.script("settle"), *_settle_arguments(turn.settlements))
+    if turn.slots:
+        claim = (turn.wid, turn.lane, turn.token, turn.slots, PROMOTED_PER_CLAIM, *turn.queues)
+        pipeline.add(shard.script("claim"), *claim)
+    with store_errors():
+        replies = await pipeline.run()
+    settled = words_of(replies.pop(0)) if turn.settlements else []
+    if not turn.slots:
+        return TurnReply(settled, "ok", [], [], None)
+    claimed = replies[0]
+    if claimed[0] == b"gone":
+        return TurnReply(settled, "gone", [], [], None)
+    _, orders, due_ms, jobs = claimed
+    return TurnReply(
+        settled, "ok", _claimed_jobs(turn.wid, jobs), words_of(orders), None if due_ms < 0 else due_ms
+    )
+
+
+def words_of(reply: Sequence[bytes]) -> list[str]:
+    return [word.decode() for word in reply]
+
+
+def _settle_arguments(settlements: Sequence[Settlement]) -> list[Argument]:
+    arguments: list[Argument] = [len(settlements)]
+    for one in settlements:
+        arguments += (
+            one.job_id,
+            one.fence,
+            one.outcome,
+            one.result_json or b"",
+            one.error_json or "",
+            one.delay_ms,
+            one.fingerprint or "unknown",
+            one.reason or "",
+        )
+    return arguments
+
+
+def _claimed_jobs(wid: str, reply: Sequence[Any]) -> list[Job]:
+    jobs: list[Job] = []
+    for at in range(0, len(reply), 4):
+        job = job_from_hash(reply[at].decode(), pairs(reply[at + 3]))
+        # The hash was read just before the claim was written into it.
+        job.status, job.worker, job.progress_json = JobStatus.RUNNING, wid, None
+        job.fence, job.started_ms = reply[at + 1].decode(), reply[at + 2]
+        jobs.append(job)
+    return jobs

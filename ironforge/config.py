@@ -27,6 +27,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "log": "IRONFORGE_LOG",
     "log_format": "IRONFORGE_LOG_FORMAT",
     "data_dir": "IRONFORGE_DATA_DIR",
+    "shards": "IRONFORGE_SHARDS",
 }
 
 
@@ -50,6 +51,7 @@ class Settings:
     log: str = "info"
     log_format: str | None = None
     data_dir: Path = field(default_factory=_default_data_dir)
+    shards: int | None = None
     explicit: frozenset[str] = frozenset()
 
     @property
@@ -90,9 +92,18 @@ def load(directory: Path | None = None, **flags: object) -> Settings:
         merged["allowed_hosts"] = tuple(host.strip() for host in hosts.split(",") if host.strip())
     if "data_dir" in merged:
         merged["data_dir"] = Path(str(merged["data_dir"])).expanduser().absolute()
+    if "shards" in merged:
+        merged["shards"] = _whole(merged["shards"], "shards")
     settings = Settings(**merged, explicit=frozenset(merged))
     _check(settings)
     return settings
+
+
+def _whole(value: object, name: str) -> int:
+    try:
+        return int(str(value))
+    except ValueError:
+        raise ConfigError(f"{name} is {str(value)!r}; it must be a whole number") from None
 
 
 def _check(settings: Settings) -> None:

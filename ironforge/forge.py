@@ -89,7 +89,7 @@ class Client:
         )  # redis costs 93 ms that importing a Forge need not pay
 
         url = self.settings.redis_url or await asyncio.to_thread(self._start_embedded)
-        queue = RedisQueue(url, self.settings.namespace)
+        queue = RedisQueue(url, self.settings.namespace, shards=self.settings.shards)
         if check:
             try:
                 await queue.open(allow_unsafe=allow_unsafe)

@@ -28,12 +28,18 @@ def add_parser(
     parser.add_argument(
         "--bind", metavar="HOST:PORT", help="address to listen on (default: BIND_ADDR, 127.0.0.1:3000)"
     )
+    parser.add_argument(
+        "--shards",
+        type=int,
+        metavar="N",
+        help="split a new namespace into N parts, for a Redis Cluster (default 1)",
+    )
     parser.add_argument("--allow-unsafe-redis", action="store_true", help="run on a Redis that may lose jobs")
 
 
 def run(args: argparse.Namespace) -> int:
     """Serves until it is told to stop. Raises ConfigError and StartupError with a plain sentence."""
-    settings = config.load(bind_addr=args.bind)
+    settings = config.load(bind_addr=args.bind, shards=args.shards)
 
     from ironforge import lifeline, logs
     from ironforge.forge import Forge

@@ -40,11 +40,17 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--metrics-addr", metavar="HOST:PORT", help="answer Prometheus about this host's worker processes"
     )
+    parser.add_argument(
+        "--shards",
+        type=int,
+        metavar="N",
+        help="split a new namespace into N parts, for a Redis Cluster (default 1)",
+    )
     parser.add_argument("--allow-unsafe-redis", action="store_true", help="run on a Redis that may lose jobs")
 
 
 def run(args: argparse.Namespace) -> int:
-    settings = config.load()
+    settings = config.load(shards=args.shards)
     if args.concurrency < 1 or args.processes < 1:
         raise ConfigError("--concurrency and --processes must be at least 1")
     if not args.shutdown_timeout >= 0 or not args.grace >= 0:
@@ -67,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
         log_format=settings.log_format or ("console" if sys.stderr.isatty() else "json"),
         allow_unsafe=args.allow_unsafe_redis,
         metrics_addr=args.metrics_addr,
+        shards=settings.shards,
     )
     return run_loop(Supervisor(options).run())
 

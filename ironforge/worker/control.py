@@ -49,6 +49,7 @@ def hello(settings: Settings, tasks: TaskRegistry) -> dict[str, Any]:
         "hello": {
             "redis_url": settings.redis_url,
             "namespace": settings.namespace,
+            "shards": settings.shards,
             "data_dir": str(settings.data_dir),
             "kinds": tasks.about(),
             "policies": {task.kind: task.defaults.backoff.to_json() for task in tasks},
@@ -58,7 +59,12 @@ def hello(settings: Settings, tasks: TaskRegistry) -> dict[str, Any]:
 
 def settings_of(said: dict[str, Any]) -> Settings:
     """The settings a child's Forge uses, for the supervisor that never loads the user's module."""
-    return Settings(redis_url=said["redis_url"], namespace=said["namespace"], data_dir=Path(said["data_dir"]))
+    return Settings(
+        redis_url=said["redis_url"],
+        namespace=said["namespace"],
+        shards=said["shards"],
+        data_dir=Path(said["data_dir"]),
+    )
 
 
 def send(channel: socket.socket, message: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal
@@ -59,6 +59,7 @@ class WorkerOptions:
     log_format: str = "json"
     allow_unsafe: bool = False
     metrics_addr: str | None = None
+    shards: int | None = None
 
 
 class Supervisor:
@@ -294,7 +295,10 @@ class Supervisor:
         """None when asked to stop before Redis was there."""
         async with self._connecting:
             if self._forge is None:
-                forge = Forge(settings=control.settings_of(said))
+                settings = control.settings_of(said)
+                if self._options.shards is not None:
+                    settings = replace(settings, shards=self._options.shards)
+                forge = Forge(settings=settings)
                 connecting = asyncio.create_task(
                     connect_patiently(forge, allow_unsafe=self._options.allow_unsafe)
                 )

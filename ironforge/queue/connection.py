@@ -1,74 +1,164 @@
-"""How a Redis client is made, and what its failures mean."""
+"""How a Redis client is made, whatever form of Redis it is, and what its failures mean."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 from redis import exceptions as redis_errors
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Connection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
 
-from ironforge.errors import ConfigError, StoreUnavailable
+from ironforge.errors import StoreUnavailable
+from ironforge.queue.cluster import ClusterClient, NodeClient, SlotMoving, Topology
+from ironforge.queue.sentinel import (
+    SENTINEL_TIMEOUT_S,
+    MasterAway,
+    MasterConnection,
+    MasterFinder,
+    MasterPool,
+    TlsMasterConnection,
+)
+from ironforge.queue.tls import TlsConnection, tls_context, tls_words
+from ironforge.queue.urls import Address, RedisUrl, parse_redis_url
+
+if TYPE_CHECKING:
+    from ironforge.queue.client import RedisClient
 
 SOCKET_TIMEOUT_S = 5.0  # below a third of the worker's lease: a black hole is noticed in time
 CONNECT_TIMEOUT_S = 3.0
-_PASSING = (
-    "BUSY",
-    "LOADING",
-    "MISCONF",
-    "OOM",
-    "CLUSTERDOWN",
-    "TRYAGAIN",
-    "MASTERDOWN",
-    "READONLY",
-    "NOREPLICAS",
-)
 _MEANINGS = {
     "OOM": "Redis is out of memory; jobs can still finish, new ones are refused until there is room",
     "MISCONF": "Redis cannot write to its disk and refuses changes",
     "LOADING": "Redis is still loading its data",
     "READONLY": "this Redis is a replica and refuses changes",
     "BUSY": "Redis is busy with a script that runs too long",
+    "CLUSTERDOWN": "a part of the Redis Cluster is down",
+    "MASTERDOWN": "this Redis is a replica that lost its master",
+    "MOVED": "the Redis Cluster is moving its slots",
+    "ASK": "the Redis Cluster is moving this slot",
+    "TRYAGAIN": "the Redis Cluster is moving this slot",
+    "UNBLOCKED": "this Redis became a replica",
+    "NOREPLICAS": "Redis has too few replicas and refuses changes",
 }
+_PASSING = tuple(_MEANINGS)
+# redis-py strips the first word of these and gives them a class instead.
+_CLASSES: tuple[tuple[type[redis_errors.ResponseError], str], ...] = (
+    (redis_errors.ReadOnlyError, "READONLY"),
+    (redis_errors.OutOfMemoryError, "OOM"),
+    (redis_errors.NoPermissionError, "NOPERM"),
+    (redis_errors.MasterDownError, "MASTERDOWN"),
+    (redis_errors.ClusterDownError, "CLUSTERDOWN"),
+    (redis_errors.TryAgainError, "TRYAGAIN"),
+    (redis_errors.MovedError, "MOVED"),
+    (redis_errors.AskError, "ASK"),
+)
 
 
 def make_client(
     url: str, *, connections: int = 50, socket_timeout_s: float | None = SOCKET_TIMEOUT_S
-) -> Redis:
+) -> RedisClient:
     """A client that never sends a command twice by itself: only scripts know what is safe to repeat.
 
+    Opens no connection. It speaks to the one server, to whoever is the Sentinels' master, or to the node that owns
+    a command's key; see `at` for commands without one.
+
     Args:
-        url: redis://, rediss:// or unix://.
-        connections: at most so many at once; a caller beyond waits for a free one.
+        url: in one of the forms of `urls.FORMS`.
+        connections: at most so many at once, to each server; a caller beyond waits for a free one.
         socket_timeout_s: None for a client that blocks on purpose.
 
     Raises:
         ConfigError: the URL cannot be used. The message never holds a password.
     """
-    scheme = urlsplit(url).scheme
-    if scheme not in ("redis", "rediss", "unix"):
-        raise ConfigError(
-            f"REDIS_URL begins with {scheme or 'nothing'}://; use redis://, rediss:// or unix://"
+    parsed = parse_redis_url(url)
+    options = _connection_options(parsed, socket_timeout_s)
+    pool_options: dict[str, Any] = {
+        "max_connections": connections,
+        "timeout": SOCKET_TIMEOUT_S,
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }
+    tls = {"tls": tls_context(parsed)} if parsed.tls else {}
+    kind: type[Connection] = TlsConnection if tls else Connection
+    if parsed.form == "sentinel":
+        finder = MasterFinder(
+            parsed.hosts, parsed.service, lambda sentinel: _to_sentinel(parsed, sentinel, tls)
         )
+        master = TlsMasterConnection if tls else MasterConnection
+        pool = MasterPool(connection_class=master, finder=finder, **tls, **options, **pool_options)
+        return _client(pool)
+    if parsed.form == "socket":
+        unix = UnixDomainSocketConnection
+        return _client(
+            BlockingConnectionPool(connection_class=unix, path=parsed.path, **options, **pool_options)
+        )
+
+    def to_server(address: Address) -> Any:
+        host, port = address
+        return _client(
+            BlockingConnectionPool(
+                connection_class=kind, host=host, port=port, **tls, **options, **pool_options
+            )
+        )
+
+    if parsed.form == "cluster":
+        cluster: Any = ClusterClient(Topology(parsed.hosts, to_server))
+        return cluster
+    return to_server(parsed.hosts[0])
+
+
+def _client(pool: BlockingConnectionPool) -> Any:
+    return NodeClient.from_pool(pool)
+
+
+def at(client: RedisClient, prefix: str) -> RedisClient:
+    """The same client, whose commands without a key (INFO, TIME, SCAN, SCRIPT …) go where keys of that prefix are."""
+    shared: Any = client
+    return shared.at(prefix) if isinstance(client, ClusterClient) else client
+
+
+def _connection_options(url: RedisUrl, socket_timeout_s: float | None) -> dict[str, Any]:
+    return {
+        "username": url.username,
+        "password": url.password,
+        "db": url.db,
+        "protocol": 3,
+        "legacy_responses": False,
+        "socket_timeout": socket_timeout_s,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "retry": Retry(NoBackoff(), 0),
+        "health_check_interval": 0,
+        "driver_info": None,  # CLIENT SETINFO is not in 7.0
+    }
+
+
+async def _to_sentinel(url: RedisUrl, sentinel: Address, tls: dict[str, Any]) -> Connection:
+    """With credentials of their own, else without, and with Redis' own if they ask for any."""
+    own = url.options.get("sentinel_username"), url.options.get("sentinel_password")
     try:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            protocol=3,
-            legacy_responses=False,
-            max_connections=connections,
-            timeout=SOCKET_TIMEOUT_S,
-            socket_timeout=socket_timeout_s,
-            socket_connect_timeout=CONNECT_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=0,
-        )
-    except ValueError as error:
-        raise ConfigError(f"REDIS_URL cannot be used: {error}") from None
-    return Redis.from_pool(pool)
+        return await _one_connection(sentinel, own, tls)
+    except redis_errors.AuthenticationError:
+        if own[1] or not url.password:
+            raise
+        return await _one_connection(sentinel, (url.username, url.password), tls)
+
+
+async def _one_connection(
+    address: Address, credentials: tuple[str | None, str | None], tls: dict[str, Any]
+) -> Connection:
+    host, port = address
+    username, password = credentials
+    kind: type[Connection] = TlsConnection if tls else Connection
+    connection = kind(
+        host=host, port=port, username=username, password=password, protocol=2, driver_info=None,
+        socket_timeout=SENTINEL_TIMEOUT_S, socket_connect_timeout=SENTINEL_TIMEOUT_S, **tls,
+    )  # fmt: skip
+    await connection.connect()
+    return connection
 
 
 @contextmanager
@@ -105,19 +195,22 @@ def _this_task() -> asyncio.Task[object] | None:
 
 
 def _kind_of(error: redis_errors.ResponseError) -> str | None:
-    """redis-py strips the first word of some errors and gives them a class instead."""
-    if isinstance(error, redis_errors.ReadOnlyError):
-        return "READONLY"
-    if isinstance(error, redis_errors.OutOfMemoryError):
-        return "OOM"
-    if isinstance(error, redis_errors.NoPermissionError):
-        return "NOPERM"
+    for kind, word in _CLASSES:
+        if isinstance(error, kind):
+            return word
     return next((word for word in _PASSING if f"{word} " in str(error)[:80]), None)
 
 
-def _connection_words(error: Exception) -> str:
+def _connection_words(error: BaseException) -> str:
     if isinstance(error, redis_errors.BusyLoadingError):
         return _MEANINGS["LOADING"]
+    cause: BaseException | None = error
+    while cause:
+        if isinstance(cause, MasterAway | SlotMoving):
+            return str(cause)
+        cause = cause.__cause__ or cause.__context__
+    if words := tls_words(error):
+        return words
     if isinstance(error, redis_errors.TimeoutError | TimeoutError):
         return "Redis does not answer in time"
     return "Redis cannot be reached"

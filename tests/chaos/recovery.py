@@ -1,0 +1,23 @@
+"""Processes and hosts that die, handlers that kill, block or do not end: how soon the jobs go on, and at whose cost."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+
+from tests.chaos import recovery_losses
+from tests.chaos.arena import private_server
+from tests.chaos.scorecard import Row, Setting
+from tests.redis_server import RedisServer
+
+Part = Callable[[Setting, RedisServer, random.Random], Awaitable[list[Row]]]
+PARTS: tuple[Part, ...] = (recovery_losses.killed_children, recovery_losses.lost_hosts)
+
+
+async def run(setting: Setting) -> list[Row]:
+    """Each part on a namespace of its own, with choices that follow from the seed."""
+    rows: list[Row] = []
+    with private_server(setting) as server:
+        for part in PARTS:
+            rows += await part(setting, server, random.Random(f"{setting.seed} {part.__name__}"))
+    return rows

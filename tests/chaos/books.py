@@ -27,25 +27,24 @@ class Books:
     refused: int
     findings: list[str]
 
-    def rows(self, ledger: Ledger, twice_at_most: float) -> list[Row]:
+    def rows(self, ledger: Ledger, twice_at_most: float | None) -> list[Row]:
         """What every scenario asks: nothing lost, nothing twice in the books, each second run with its reason.
 
         Args:
-            twice_at_most: share of the jobs that may have run more than once.
+            twice_at_most: share of the jobs that may have run more than once; None where it is only reported.
         """
         found = [job for job in self.jobs.values() if job]
         count = len(self.jobs)
         done = [job for job in found if _completed_once(job)]
         twice = [job for job in found if len(ledger.executions.get(job.id, ())) > 1]
         unexplained = [job for job in twice if len(ledger.executions[job.id]) > 1 + losses_of(job)]
-        share = len(twice) / count if count else 0.0
         return [
             count_row("acknowledged jobs lost", count - len(found), count),
             all_row("completed exactly once in the books", len(done), count),
             all_row("completed_total in the statistics", self.completed_total, count),
             all_row("completions under a fence whose run ended in the ledger", self._true_ends(ledger), count),
             count_row("runs that began twice under one fence", len(ledger.repeated), _runs(ledger)),
-            Row("jobs that ran more than once", f"{len(twice):,} of {count:,} ({share:.2%})", f"≤ {twice_at_most:.1%}", share <= twice_at_most),
+            _twice_row(len(twice), count, twice_at_most),
             count_row("… without a loss in the books that explains it", len(unexplained), len(twice)),
             count_row("retries spent", sum(job.retry_count for job in found), count),
             Row("what the auditor finds", f"{len(self.findings):,} in {count:,} jobs", "0", not self.findings),
@@ -60,6 +59,14 @@ class Books:
             )
             for job_id in self.jobs
         )
+
+
+def _twice_row(twice: int, jobs: int, at_most: float | None) -> Row:
+    share = twice / jobs if jobs else 0.0
+    value = f"{twice:,} of {jobs:,} ({share:.2%})"
+    if at_most is None:
+        return Row("jobs that ran more than once", value)
+    return Row("jobs that ran more than once", value, f"≤ {at_most:.1%}", share <= at_most)
 
 
 def losses_of(job: Job) -> int:

@@ -38,8 +38,11 @@ class Event(NamedTuple):
 def plan(setting: Setting) -> list[Event]:
     """All that will be done, from the seed alone."""
     rng = Random(setting.seed)
-    verbs = [_KILLS[at % len(_KILLS)] for at in range(setting.of(KILLS, 6))]
-    verbs += [_STOPS[at % len(_STOPS)] for at in range(setting.of(STOPS, 2))]
+    verbs: list[Verb] = []
+    for at in range(setting.of(KILLS, 6)):
+        verbs.append(_KILLS[at % len(_KILLS)])
+    for at in range(setting.of(STOPS, 2)):
+        verbs.append(_STOPS[at % len(_STOPS)])
     verbs += ("redis",) * setting.of(OUTAGES)
     verbs += ("forget",) * setting.of(FLUSHES)
     events: list[Event] = []
@@ -115,6 +118,7 @@ class Director:
                 self._fleet.kill_supervisor(group)
                 self._fleet.start()
             case _:
+                group.busy = True
                 pids = {"stop host": [group.pid, *children], "stop child": children[:1]}
                 stop = asyncio.create_task(
                     self._stop(group, pids.get(event.verb, [group.pid]), event.seconds)
@@ -122,7 +126,6 @@ class Director:
                 self._stops.add(stop)
 
     async def _stop(self, group: Group, pids: list[int], seconds: float) -> None:
-        group.busy = True
         send(pids, signal.SIGSTOP)
         await during(seconds)
         send(pids, signal.SIGCONT)

@@ -19,7 +19,7 @@ from tests.waiting import eventually, wait_until
 TARGET = "tests.chaos.tasks:forge"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Group:
     """One `ironforge worker`, as a host would run it.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from random import Random
+from typing import Any
 
 from ironforge.errors import StoreUnavailable
 from ironforge.job import NewJob
@@ -68,6 +69,16 @@ class Load:
             for at, new in enumerate(batch, start=len(self.acknowledged)):
                 new.queue = f"q{at // JOBS_PER_QUEUE}"
             await self._insist(batch)
+
+    async def during(self, work: Coroutine[Any, Any, None]) -> None:
+        """Submits as long as that goes on."""
+        submitting = asyncio.create_task(self.submit())
+        try:
+            await work
+            self.enough.set()
+            await submitting
+        finally:
+            submitting.cancel()
 
     def _wanted(self) -> bool:
         return self.enough.is_set() or len(self.acknowledged) - self._ledger.ended < self._ahead

@@ -43,10 +43,10 @@ def thread_nap(ctx: Context, s: float) -> str:
 
 @forge.task("chaos.gate", timeout_s=3600)
 async def gate(ctx: Context) -> str:
-    """Ends once its worker's gate is open: the file named by GATE. It says how far it is, again and again."""
+    """Ends once its worker's gate is open: the file named by GATE. It says so: a zombie does it too late."""
     note("start", ctx)
+    ctx.progress({"fence": ctx.job.fence})
     while not Path(os.environ["GATE"]).exists():
-        ctx.progress({"fence": ctx.job.fence})
         await asyncio.sleep(0.1)
     ctx.progress({"fence": ctx.job.fence, "last": True})
     note("end", ctx)

@@ -1,0 +1,187 @@
+"""Workers are asked to leave, again and again, while jobs run: they leave in time, and charge nobody for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from random import Random
+
+from ironforge.job import Job, NewJob
+from ironforge.queue.backend import RedisQueue
+from ironforge.queue.working import LEASE_MS
+from tests.chaos.books import await_completed, read_books
+from tests.chaos.fleet import Fleet, Group
+from tests.chaos.ledger import Ledger
+from tests.chaos.load import Load, queues_for
+from tests.chaos.pacing import all_row, count_row, during, times_row
+from tests.chaos.scorecard import Row, Setting
+from tests.redis_server import RedisServer
+from tests.waiting import eventually
+
+CYCLES, AWAY_ROUNDS = 200, 4
+GROUPS, SLOTS, MOST_LEAVING = 6, 5, 2
+READY = 4  # before one of them is asked: others have to take what it releases
+DEADLINE_S = 1.5
+LEASE_S = LEASE_MS / 1000
+
+
+@dataclass(slots=True)
+class Exits:
+    """How workers left: seconds over their deadline, or after the second signal."""
+
+    cycles: int = 0
+    good_codes: int = 0
+    over_s: list[float] = field(default_factory=list[float])
+    second_s: list[float] = field(default_factory=list[float])
+    away_s: list[float] = field(default_factory=list[float])
+    silent_s: list[float] = field(default_factory=list[float])
+
+    def left(self, group: Group, since: float, into: list[float]) -> None:
+        """It ended; `since` is when it had to."""
+        into.append(time.monotonic() - since)
+        self.cycles += 1
+        self.good_codes += group.tied.process.returncode == 0
+
+
+def mixed_job(rng: Random) -> NewJob:
+    """One in six takes longer than a worker may drain; of these one in eight does not let itself be cancelled."""
+    if rng.random() > 1 / 6:
+        kind = "chaos.thread" if rng.random() < 0.1 else "chaos.nap"
+        return NewJob(kind, json.dumps({"s": round(rng.uniform(0.05, 0.4), 3)}).encode())
+    kind = rng.choice(("chaos.nap",) * 5 + ("chaos.thread",) * 2 + ("chaos.stubborn",))
+    return NewJob(kind, json.dumps({"s": round(rng.uniform(1.5, 3.0), 3)}).encode())
+
+
+class Cycles:
+    """Groups come and go; at most two leave at once, so that others can take what they release."""
+
+    def __init__(self, setting: Setting, server: RedisServer, fleet: Fleet, ledger: Ledger) -> None:
+        self.exits = Exits()
+        self.outages_ms: list[tuple[float, float]] = []
+        self._setting = setting
+        self._server = server
+        self._fleet = fleet
+        self._ledger = ledger
+        self._rng = Random(setting.seed)
+        self._leaving = 0
+
+    async def run(self) -> None:
+        for _ in range(GROUPS):
+            self._fleet.start()
+        async with asyncio.TaskGroup() as leaving:
+            for at in range(self._setting.of(CYCLES, 5)):
+                await eventually(lambda: self._leaving < MOST_LEAVING, 90, "one of them left")
+                group = self._rng.choice(await self._fleet.await_ready(READY))
+                group.busy = True
+                self._leaving += 1
+                leaving.create_task(self._cycle(group, at))
+                if at % 10 == 0:
+                    self._setting.tell(f"terms: {self.exits.cycles} cycles, {self._ledger.ended:,} jobs")
+        for at in range(self._setting.of(AWAY_ROUNDS, 2)):
+            await self._without_redis(silent=at % 2 == 1)
+
+    async def _cycle(self, group: Group, at: int) -> None:
+        asked = time.monotonic()
+        group.tied.process.send_signal(signal.SIGINT if at % 7 == 3 else signal.SIGTERM)
+        if at % 5 == 4:
+            await during(self._rng.uniform(0.1, 0.8))
+            asked = time.monotonic()
+            group.tied.process.send_signal(signal.SIGINT if at % 2 else signal.SIGTERM)
+            await self._until_left(group)
+            self.exits.left(group, asked, self.exits.second_s)
+        else:
+            await self._until_left(group)
+            self.exits.left(group, asked + DEADLINE_S, self.exits.over_s)
+        self._fleet.forget(group)
+        self._fleet.start()
+        self._leaving -= 1
+
+    async def _until_left(self, group: Group) -> None:
+        await eventually(lambda: not group.alive, 60, "it left")
+
+    async def _without_redis(self, *, silent: bool) -> None:
+        """All of them are asked while Redis is away, or does not answer."""
+        groups = await self._fleet.await_ready(GROUPS)
+        assert self._server.process
+        gone_ms = time.time() * 1000
+        if silent:
+            self._server.process.send_signal(signal.SIGSTOP)
+        else:
+            self._server.kill()
+        await during(0.5)
+        asked = time.monotonic()
+        for group in groups:
+            group.busy = True
+            group.tied.process.terminate()
+        times = self.exits.silent_s if silent else self.exits.away_s
+        for leaving in asyncio.as_completed([self._until_left(group) for group in groups]):
+            await leaving
+        for group in groups:
+            self.exits.left(group, asked + DEADLINE_S, times)
+            self._fleet.forget(group)
+        if silent:
+            self._server.process.send_signal(signal.SIGCONT)
+        else:
+            await asyncio.to_thread(self._server.start)
+        self.outages_ms.append((gone_ms, time.time() * 1000))
+        for _ in range(GROUPS):
+            self._fleet.start()
+
+
+async def run(setting: Setting) -> list[Row]:
+    server = RedisServer(
+        setting.folder, str(setting.redis_server), "--appendonly", "yes", "--appendfsync", "always"
+    )
+    server.start()
+    ledger = Ledger(setting.folder / "ledger")
+    most = setting.of(CYCLES, 5) * 100  # it is enough when the cycles are done
+    queues = ",".join(queues_for(most))
+    words = ("--concurrency", str(SLOTS), "--shutdown-timeout", str(DEADLINE_S), "--queues", queues)
+    fleet = Fleet(server.url, "terms", setting.folder, ledger, words)
+    try:
+        async with RedisQueue(server.url, "terms") as queue:
+            load = Load(queue, ledger, most, Random(setting.seed + 1), mixed_job, ahead=100)
+            cycles = Cycles(setting, server, fleet, ledger)
+            await load.during(cycles.run())
+            await await_completed(queue, len(load.acknowledged), 3 * LEASE_S + 60)
+            ledger.read()
+            books = await read_books(queue, load.acknowledged)
+    finally:
+        fleet.close()
+        server.stop()
+    jobs = [job for job in books.jobs.values() if job]
+    return [*_exit_rows(cycles.exits), *books.rows(ledger, None), *_job_rows(cycles, jobs)]
+
+
+def _exit_rows(exits: Exits) -> list[Row]:
+    return [
+        all_row("workers asked to leave that ended with exit code 0", exits.good_codes, exits.cycles),
+        times_row("left, after their deadline", exits.over_s, 2.0, 1.0),
+        times_row("left, after a second signal", exits.second_s, 2.0, 1.0),
+        times_row("left while Redis was away, after their deadline", exits.away_s, 2.0, 1.0),
+        times_row("left while Redis did not answer, after their deadline", exits.silent_s, 2.0, 1.0),
+    ]
+
+
+def _job_rows(cycles: Cycles, jobs: Sequence[Job]) -> list[Row]:
+    waits: list[float] = []
+    lapsed = unexpected = 0
+    for job in jobs:
+        for ended, again in pairwise(job.attempts):
+            if ended.outcome == "released":
+                waits.append((again.started_ms - ended.finished_ms) / 1000)
+            elif ended.outcome == "lapsed":
+                lapsed += 1
+                held = any(ended.started_ms < back for _, back in cycles.outages_ms)
+                unexpected += not held
+    crashes = sum(job.crashes for job in jobs)
+    return [
+        times_row("released → runs elsewhere", waits, 2.0),
+        count_row("crashes charged", crashes, len(jobs)),
+        count_row("leases that ran out, except where Redis was away at the end", unexpected, lapsed),
+    ]

@@ -1,0 +1,66 @@
+"""Workers that lost their jobs and go on: not one write of theirs counts, and what nobody took from them does."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+
+from tests.chaos.frozen import FrozenTally, reclaimed, unclaimed
+from tests.chaos.pacing import all_row, count_row
+from tests.chaos.rolled_back import RolledBack, rolled_back
+from tests.chaos.scorecard import Row, Setting
+from tests.chaos.stale import Tally, late_rounds, stale_rounds
+from tests.redis_server import RedisServer
+
+ROUNDS, STOPPED, LATE, ROLLBACKS, JOBS_PER_ROLLBACK = 440, 60, 100, 5, 100
+GROUPS, SLOTS = 3, 4
+
+
+async def run(setting: Setting) -> list[Row]:
+    server = RedisServer(
+        setting.folder, str(setting.redis_server), "--appendonly", "yes", "--appendfsync", "always"
+    )
+    server.start()
+    rng = Random(setting.seed)
+    try:
+        setting.tell("zombies: within one process")
+        made = await stale_rounds(server.url, setting.of(ROUNDS, 50), rng)
+        made += await late_rounds(server.url, setting.of(LATE, 10), rng)
+        setting.tell("zombies: with Redis rolled back")
+        back = [
+            await rolled_back(server, JOBS_PER_ROLLBACK, rng, f"back{at}")
+            for at in range(setting.of(ROLLBACKS))
+        ]
+        setting.tell("zombies: with stopped processes")
+        real = await _stopped(setting, server.url)
+    finally:
+        server.stop()
+    return _rows(made, real, back)
+
+
+async def _stopped(setting: Setting, url: str) -> FrozenTally:
+    """All of them at the same time, each in a namespace of its own: they mostly wait for leases to run out."""
+    casts = setting.of(STOPPED // (GROUPS * SLOTS))
+    stages = [
+        reclaimed(url, f"frozen{at}", setting.folder / f"frozen{at}", GROUPS, SLOTS) for at in range(casts)
+    ]
+    stages.append(unclaimed(url, "still", setting.folder / "still", setting.of(LATE, 20)))
+    return sum(await asyncio.gather(*stages), FrozenTally())
+
+
+def _rows(made: Tally, real: FrozenTally, back: list[RolledBack]) -> list[Row]:
+    writes, refused, same, stands, changed = (sum(one) for one in zip(*back, strict=True))
+    return [
+        count_row("stale writes accepted, zombies in one process", made.accepted, made.writes),
+        count_row("… times that anything else in the namespace changed", made.changed, 3 * made.rounds),
+        all_row("… the other worker's result stands", made.stands, made.rounds),
+        all_row("stopped processes continued: the job still runs as the other's", real.unharmed, real.rounds),
+        all_row("… the other worker's result stands", real.stands, real.rounds),
+        Row("… settlements that zombies sent, all refused", f"{real.tried} of {real.rounds}", "some", real.tried > 0),
+        count_row("Redis rolled back: settlements accepted under the same delivery number", writes - refused, same),
+        all_row("… delivery numbers that were given out twice", same, writes),
+        count_row("… times that anything else changed", changed, len(back)),
+        all_row("… the other worker's result stands", stands, writes),
+        all_row("late, but nobody had taken it: settled, lease renewed", made.late_accepted, made.late),
+        all_row("… with stopped processes, none ran again", real.late_accepted, real.late),
+    ]  # fmt: skip

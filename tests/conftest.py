@@ -1,7 +1,11 @@
-"""A Redis of our own for the whole run: the embedded binary on a unix socket; a namespace per test."""
+"""A Redis of our own for the whole run: the embedded binary on a unix socket; a namespace per test.
+
+IRONFORGE_TEST_REDIS is the path of another server to run on, IRONFORGE_TEST_FORM another form of it (sentinel, cluster).
+"""
 
 from __future__ import annotations
 
+import os
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -16,20 +20,31 @@ from tests.redis_server import RedisServer
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """Shared by all tests. One that kills or fills its Redis starts a RedisServer of its own."""
-    from ironforge.embedded import find_server
-
-    binary, _ = find_server()
     # Not tmp_path: a socket's path is limited to 107 bytes, and pytest's get long.
     with tempfile.TemporaryDirectory(prefix="if-") as folder:
-        server = RedisServer(Path(folder), str(binary))
+        server = RedisServer(Path(folder), _binary())
         server.start()
         yield server
         server.stop()
 
 
 @pytest.fixture(scope="session")
-def redis_url(redis_server: RedisServer) -> str:
-    return redis_server.url
+def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    form = os.environ.get("IRONFORGE_TEST_FORM")
+    if not form:
+        server: RedisServer = request.getfixturevalue("redis_server")
+        yield server.url
+        return
+    from tests.forms.served import served
+
+    with tempfile.TemporaryDirectory(prefix="if-") as folder, served(form, Path(folder), _binary()) as url:
+        yield url
+
+
+def _binary() -> str:
+    from ironforge.embedded import find_server
+
+    return os.environ.get("IRONFORGE_TEST_REDIS") or str(find_server()[0])
 
 
 @pytest.fixture

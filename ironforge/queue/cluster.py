@@ -56,7 +56,7 @@ class Topology:
     """
 
     def __init__(self, seeds: Sequence[Address], connect: Callable[[Address], Any]) -> None:
-        self._seeds = list(seeds)
+        self.seeds = list(seeds)
         self._connect = connect
         self._clients: dict[Address, Any] = {}
         self._owners: list[Address | None] = [None] * SLOTS
@@ -124,7 +124,7 @@ class Topology:
         """Those to ask; the one that just failed comes last."""
         known = list(self._known)
         random.shuffle(known)
-        everyone = list(dict.fromkeys([*known, *self._seeds]))
+        everyone = list(dict.fromkeys([*known, *self.seeds]))
         return sorted(everyone, key=lambda address: address == self._last_lost)
 
     def _take(self, reply: list[Any], asked: Address) -> None:
@@ -138,7 +138,7 @@ class Topology:
 
     async def _drop_unknown(self) -> None:
         """Idle connections of nodes that left; calls that are under way there end by themselves."""
-        for address in set(self._clients) - self._known - set(self._seeds):
+        for address in set(self._clients) - self._known - set(self.seeds):
             await self._clients.pop(address).connection_pool.disconnect(inuse_connections=False)
 
 
@@ -146,23 +146,30 @@ class ClusterClient(Redis):
     """Sends a command to the node that owns its key, and one without a key to the node of `home`.
 
     A redirection (MOVED) is followed, for the command had no effect. Nothing else is sent again.
+
+    Args:
+        home: a slot; see `at`.
     """
 
-    def __init__(self, topology: Topology, home: str | None = None) -> None:
+    def __init__(self, topology: Topology, home: int | None = None) -> None:
         self.topology = topology
-        seed = topology.client(next(iter(topology._seeds)))  # pyright: ignore[reportPrivateUsage]
+        seed = topology.client(topology.seeds[0])
         super().__init__(connection_pool=seed.connection_pool)  # for its settings alone
-        self._home = None if home is None else key_slot(home.encode())
+        self._home = home
+        self._first_home: int | None = None
 
     def at(self, prefix: str) -> ClusterClient:
-        """Shares everything but where commands without a key go."""
-        client = ClusterClient(self.topology)
-        client._home = key_slot(prefix.encode())
-        return client
+        """Shares everything but where commands without a key go. Without one of its own, they go to the first asked for."""
+        home = key_slot(prefix.encode())
+        if self._first_home is None:
+            self._first_home = home
+        return ClusterClient(self.topology, home)
 
     def slot_of(self, command: Sequence[Any]) -> int | None:
         key = key_of(command)
-        return self._home if key is None else key_slot(key)
+        if key is not None:
+            return key_slot(key)
+        return self._first_home if self._home is None else self._home
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         address = await self.topology.owner(self.slot_of(args))

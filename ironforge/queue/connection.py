@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
-from ironforge.errors import StoreUnavailable
+from ironforge.errors import StoreFull, StoreUnavailable
 from ironforge.queue.cluster import ClusterClient, NodeClient, SlotMoving, Topology
 from ironforge.queue.sentinel import (
     SENTINEL_TIMEOUT_S,
@@ -65,7 +65,7 @@ def make_client(
     """A client that never sends a command twice by itself: only scripts know what is safe to repeat.
 
     Opens no connection. It speaks to the one server, to whoever is the Sentinels' master, or to the node that owns
-    a command's key; see `at` for commands without one.
+    a command's key; see `client_at` for commands without one.
 
     Args:
         url: in one of the forms of `urls.FORMS`.
@@ -115,7 +115,7 @@ def _client(pool: BlockingConnectionPool) -> Any:
     return NodeClient.from_pool(pool)
 
 
-def at(client: RedisClient, prefix: str) -> RedisClient:
+def client_at(client: RedisClient, prefix: str) -> RedisClient:
     """The same client, whose commands without a key (INFO, TIME, SCAN, SCRIPT …) go where keys of that prefix are."""
     shared: Any = client
     return shared.at(prefix) if isinstance(client, ClusterClient) else client
@@ -181,6 +181,8 @@ def store_errors() -> Generator[None]:
         kind = word if word in _PASSING else _kind_of(error)
         if kind is None:
             raise
+        if kind == "OOM":
+            raise StoreFull(_MEANINGS[kind]) from None
         raise StoreUnavailable(_MEANINGS.get(kind, f"Redis cannot answer now ({kind})")) from None
     finally:
         if task and task.cancelling() > cancelled_before:

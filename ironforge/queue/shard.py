@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ironforge.queue.client import RedisClient
-from ironforge.queue.connection import make_client, store_errors
+from ironforge.queue.connection import client_at, make_client, store_errors
 from ironforge.queue.keys import Keys
 from ironforge.queue.scripts import Argument, Pipeline, Script, run, script
 
@@ -32,7 +32,7 @@ class Shard:
 
     def __init__(self, clients: Clients, keys: Keys, *, shifted_clock: bool = False) -> None:
         self.keys = keys
-        self.client = clients.calls
+        self.client = client_at(clients.calls, keys.prefix)
         self.blocking = clients.blocking
         self._shifted_clock = shifted_clock
         self._known_scripts: set[str] = set()

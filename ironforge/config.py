@@ -28,7 +28,10 @@ ENVIRONMENT: Mapping[str, str] = {
     "log_format": "IRONFORGE_LOG_FORMAT",
     "data_dir": "IRONFORGE_DATA_DIR",
     "shards": "IRONFORGE_SHARDS",
+    "durability": "IRONFORGE_DURABILITY",
 }
+# What a caller of enqueue waits for: whatever the server found does, one checked to sync each write, or a replica.
+DURABILITIES = ("local", "always", "replicated")
 
 
 def _default_data_dir() -> Path:
@@ -52,6 +55,7 @@ class Settings:
     log_format: str | None = None
     data_dir: Path = field(default_factory=_default_data_dir)
     shards: int | None = None
+    durability: str = "local"
     explicit: frozenset[str] = frozenset()
 
     @property
@@ -113,6 +117,8 @@ def _check(settings: Settings) -> None:
         )
     if settings.log_format not in (None, "json", "console"):
         raise ConfigError(f"IRONFORGE_LOG_FORMAT is {settings.log_format!r}; it must be json or console")
+    if settings.durability not in DURABILITIES:
+        raise ConfigError(f"durability is {settings.durability!r}; it must be local, always or replicated")
     split_address(settings.bind_addr)
 
 

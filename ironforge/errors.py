@@ -15,7 +15,8 @@ IronForgeError
 ├── Unauthorized          401   no token, or an unknown one
 ├── Forbidden             403   the token's role does not allow this, or the request came from elsewhere
 ├── StoreUnavailable      503   Redis is away, loading, busy, full, or does not answer in time
-│   └── NotConfirmed      503   written, but not confirmed by enough replicas in time
+│   ├── StoreFull         503   Redis is out of memory: new jobs are refused, running ones can finish
+│   └── NotConfirmed      503   written, but not confirmed by a replica in time: the jobs may exist
 ├── LeaseLost             409   the worker's registration was taken from it; its jobs run elsewhere
 ├── ConfigError                 a setting that makes no sense; commands exit 2
 └── StartupError                something is missing for the start; commands exit 1
@@ -140,8 +141,23 @@ class StoreUnavailable(IronForgeError):
     status = 503
 
 
+class StoreFull(StoreUnavailable):
+    code = "redis_full"
+
+
 class NotConfirmed(StoreUnavailable):
+    """Jobs were written and no replica confirmed it in time. They may exist; a failover may still lose them."""
+
     code = "not_confirmed"
+
+    def __init__(self, job_ids: Sequence[str]) -> None:
+        one = len(job_ids) == 1
+        super().__init__(
+            f"{f'job {job_ids[0]}' if one else f'{len(job_ids):,} jobs'} reached Redis, but no replica confirmed it in "
+            f"time: {'it' if one else 'they'} may exist. Send the request again under the same Idempotency-Key"
+        )
+        self.job_ids = list(job_ids)
+        self.job_id = job_ids[0] if one else None
 
 
 class LeaseLost(IronForgeError):

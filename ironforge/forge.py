@@ -42,6 +42,8 @@ class Client:
     Args:
         redis_url: overrides REDIS_URL; without either, the embedded server is used.
         namespace: overrides IRONFORGE_NAMESPACE.
+        durability: overrides IRONFORGE_DURABILITY: `local`, `always` (Redis syncs each write, else nothing starts) or
+            `replicated` (a job is accepted once a replica has it).
         settings: everything at once, instead of reading environment and config file.
     """
 
@@ -50,9 +52,10 @@ class Client:
         redis_url: str | None = None,
         *,
         namespace: str | None = None,
+        durability: str | None = None,
         settings: config.Settings | None = None,
     ) -> None:
-        self._given = {"redis_url": redis_url, "namespace": namespace}
+        self._given = {"redis_url": redis_url, "namespace": namespace, "durability": durability}
         self._settings = settings
         self._queue: RedisQueue | None = None
         self._embedded: EmbeddedRedis | None = None
@@ -88,10 +91,17 @@ class Client:
             RedisQueue,
         )  # redis costs 93 ms that importing a Forge need not pay
 
-        url = self.settings.redis_url or await asyncio.to_thread(self._start_embedded)
-        queue = RedisQueue(url, self.settings.namespace, shards=self.settings.shards)
+        settings = self.settings
+        if settings.redis_url is None and settings.durability == "replicated":
+            raise ConfigError(
+                "durability 'replicated' needs a Redis with a replica, and the embedded server has none: set REDIS_URL"
+            )
+        url = settings.redis_url or await asyncio.to_thread(self._start_embedded)
+        queue = RedisQueue(url, settings.namespace, shards=settings.shards, durability=settings.durability)
         if check:
             try:
+                if self._embedded and settings.durability == "always":
+                    await queue.sync_each_write()
                 await queue.open(allow_unsafe=allow_unsafe)
             except BaseException:
                 await queue.close()
@@ -254,9 +264,10 @@ class Forge(Client):
         redis_url: str | None = None,
         *,
         namespace: str | None = None,
+        durability: str | None = None,
         settings: config.Settings | None = None,
     ) -> None:
-        super().__init__(redis_url, namespace=namespace, settings=settings)
+        super().__init__(redis_url, namespace=namespace, durability=durability, settings=settings)
         self.tasks = TaskRegistry()
 
     @overload

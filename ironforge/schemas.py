@@ -144,7 +144,8 @@ class Attention(BaseModel):
     """Something that needs a person, by a stated rule."""
 
     rule: str = Field(
-        description="no_worker, backlog, paused, dead_grew, worker_lost, worker_blocked, durability"
+        description="no_worker, backlog, paused, dead_grew, worker_lost, worker_blocked; and of Redis: durability, "
+        "eviction, replicas, replica, disk, memory, clock"
     )
     severity: Literal["warn", "bad"]
     subject: Subject
@@ -260,7 +261,12 @@ class Health(BaseModel):
     status: Literal["ok"]
     version: str
     redis: RedisHealth | None = None
-    durability: str | None = Field(default=None, description="none, everysec or always")
+    durability: str | None = Field(
+        default=None, description="What an accepted job survives: none, everysec, always or replicated."
+    )
+    persistence: str | None = Field(default=None, examples=["appendonly yes, appendfsync everysec"])
+    replicas: int | None = Field(default=None, description="Those that follow Redis now.")
+    warnings: list[str] | None = Field(default=None, description="What of this Redis needs a person.")
     namespace: str | None = None
 
 

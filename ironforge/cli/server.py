@@ -7,6 +7,7 @@ import asyncio
 import errno
 import logging
 import socket
+import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +35,23 @@ def add_parser(
         metavar="N",
         help="split a new namespace into N parts, for a Redis Cluster (default 1)",
     )
+    add_durability(parser)
     parser.add_argument("--allow-unsafe-redis", action="store_true", help="run on a Redis that may lose jobs")
+
+
+def add_durability(parser: argparse.ArgumentParser) -> None:
+    """The same option for all that accept jobs."""
+    parser.add_argument(
+        "--durability",
+        choices=config.DURABILITIES,
+        help="what an accepted job has survived: local (as Redis is set), always (refuses to start unless Redis syncs "
+        "each write to its disk), replicated (a replica has it); default: IRONFORGE_DURABILITY, local",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Serves until it is told to stop. Raises ConfigError and StartupError with a plain sentence."""
-    settings = config.load(bind_addr=args.bind, shards=args.shards)
+    settings = config.load(bind_addr=args.bind, shards=args.shards, durability=args.durability)
 
     from ironforge import lifeline, logs
     from ironforge.forge import Forge
@@ -133,10 +145,12 @@ async def _judge_when_back(forge: Forge, allow_unsafe: bool, serving: Serving) -
 
 
 async def _tell_of_redis(forge: Forge) -> None:
+    from ironforge.queue.durability import concerns
+
     found = await forge.queue.health()
     log.info("Redis found: %s, durability %s", found.server, found.durability)
-    if found.durability == "none":
-        log.warning("this Redis writes nothing to disk: a restart of it loses every job")
+    for one in concerns(found, time.time_ns() // 1_000_000):
+        log.warning("%s; %s", one.message, one.hint)
 
 
 def _run_loop(main: Coroutine[Any, Any, int]) -> int:

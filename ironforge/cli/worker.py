@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from ironforge import config
+from ironforge.cli.server import add_durability
 from ironforge.errors import ConfigError
 
 DEMO = "ironforge.demo.tasks:forge"
@@ -46,10 +48,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N",
         help="split a new namespace into N parts, for a Redis Cluster (default 1)",
     )
+    add_durability(parser)
     parser.add_argument("--allow-unsafe-redis", action="store_true", help="run on a Redis that may lose jobs")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.durability:  # its child processes, and what their handlers submit, go by it too
+        os.environ["IRONFORGE_DURABILITY"] = args.durability
     settings = config.load(shards=args.shards)
     if args.concurrency < 1 or args.processes < 1:
         raise ConfigError("--concurrency and --processes must be at least 1")

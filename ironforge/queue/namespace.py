@@ -7,6 +7,7 @@ from typing import Any
 from ironforge.errors import ConfigError, JobNotFound, StartupError
 from ironforge.job import shard_of
 from ironforge.queue.connection import store_errors
+from ironforge.queue.durability import read_disk, refuse_undurable
 from ironforge.queue.keys import Keys, namespace_meta, shard_of_name
 from ironforge.queue.shard import Clients, Shard
 
@@ -21,6 +22,7 @@ class Namespace:
         url: see `make_client`.
         shards: at the first start of a namespace, into how many shards it is split for good (1); later it has to
             agree. None takes what it finds.
+        durability: see `config.DURABILITIES`.
         shifted_clock: for tests, see `scripts.script`.
 
     Raises:
@@ -33,12 +35,14 @@ class Namespace:
         namespace: str = "ironforge",
         *,
         shards: int | None = None,
+        durability: str = "local",
         shifted_clock: bool = False,
     ) -> None:
         if shards is not None and not 1 <= shards <= MAX_SHARDS:
             raise ConfigError(f"a namespace has 1 to {MAX_SHARDS} shards, not {shards}")
         self.url = url
         self.namespace = namespace
+        self.durability = durability
         self.shards: list[Shard] = []  # known after the first exchange
         self._clients = Clients.to(url)
         self._wanted = shards
@@ -49,13 +53,23 @@ class Namespace:
 
         Raises:
             StoreUnavailable: it cannot be reached.
-            StartupError: it is too old, evicts keys, or its namespace was split differently.
+            StartupError: it is too old, evicts keys, keeps less than was asked for, or its namespace was split
+                differently.
         """
+        with store_errors():
+            info: dict[str, Any] = await self._clients.calls.info()
         if not allow_unsafe:
-            with store_errors():
-                info: dict[str, Any] = await self._clients.calls.info()
             refuse_unsafe(info)
+        disk = await read_disk(self._clients.calls, info)
+        refuse_undurable(self.durability, disk, allow_unsafe=allow_unsafe)
         await self.all_shards()
+
+    async def sync_each_write(self) -> None:
+        """Has a server of our own keep every change before it answers. Raises StoreUnavailable."""
+        with store_errors():
+            await self._clients.calls.execute_command(
+                "CONFIG", "SET", "appendonly", "yes", "appendfsync", "always"
+            )
 
     async def close(self) -> None:
         await self._clients.close()

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
-from ironforge.errors import IdempotencyConflict, JobNotFound, JobRemoved
+from ironforge.errors import IdempotencyConflict, JobNotFound, JobRemoved, NotConfirmed
 from ironforge.job import Job, JobStatus, NewJob
 from ironforge.queue.codec import enqueue_arguments, job_from_hash, new_to_job
 from ironforge.queue.connection import store_errors
+from ironforge.queue.durability import confirmed
 from ironforge.queue.keys import shard_of_name
 from ironforge.queue.namespace import Namespace
-from ironforge.queue.scripts import Argument
+from ironforge.queue.scripts import Argument, Script
 from ironforge.queue.shard import Shard
 
 # Jobs per script call: far below the 8,000 values Lua can unpack, and a few ms of Redis' time.
 BATCH = 500
+# Script calls of `enqueue` under way at once; what comes meanwhile goes together. Each may wait for a replica, and the
+# connections it does not take are for others.
+FLUSHES = 16
 
 
 class Producing(Namespace):
-    _waiting: list[tuple[NewJob, asyncio.Future[Job]]] | None = None
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._waiting: list[tuple[NewJob, asyncio.Future[Job]]] = []
+        self._flushes: set[asyncio.Task[None]] = set()  # the loop itself holds none of them
 
     async def enqueue(self, new: NewJob) -> Job:
         """Accepts one job. Calls made in the same tick of the loop share one script call."""
         loop = asyncio.get_running_loop()
-        if self._waiting is None:
-            self._waiting = []
+        if not self._waiting:
             loop.call_soon(self._flush_soon)
         future: asyncio.Future[Job] = loop.create_future()
         self._waiting.append((new, future))
@@ -53,16 +60,18 @@ class Producing(Namespace):
         return [placed[at] for at in range(len(new_jobs))]
 
     async def _enqueue_in(self, shard: Shard, new_jobs: Sequence[NewJob], number: int) -> list[Job]:
-        pipeline = shard.pipeline()
         code = shard.script("enqueue")
+        calls: list[tuple[Argument, ...]] = []
         chunks = [new_jobs[at : at + BATCH] for at in range(0, len(new_jobs), BATCH)]
         for chunk in chunks:
             arguments: list[Argument] = [len(chunk)]
             for new in chunk:
                 arguments += enqueue_arguments(new.with_id(number))
-            pipeline.add(code, *arguments)
+            calls.append(tuple(arguments))
         with store_errors():
-            replies = await pipeline.run()
+            replies = await self._accepted(shard, code, calls)
+        if replies is None:
+            raise NotConfirmed([new.id for new in new_jobs])
         jobs: list[Job] = []
         for chunk, reply in zip(chunks, replies, strict=True):
             for at, new in enumerate(chunk):
@@ -72,6 +81,19 @@ class Producing(Namespace):
                 else:
                     jobs.append(new_to_job(new, reply[0], JobStatus(word.decode()), due_ms))
         return jobs
+
+    async def _accepted(
+        self, shard: Shard, code: Script, calls: list[tuple[Argument, ...]]
+    ) -> list[Any] | None:
+        """The replies; None when a replica should have confirmed them and none did."""
+        if self.durability == "replicated":
+            keys = shard.keys
+            replies, is_safe = await confirmed(shard.client, code, keys.prefix, calls, keys.tick("confirm"))
+            return replies if is_safe else None
+        pipeline = shard.pipeline()
+        for arguments in calls:
+            pipeline.add(code, *arguments)
+        return await pipeline.run()
 
     async def submit(self, new: NewJob, idempotency_key: str, request_hash: str) -> tuple[Job, bool]:
         """Accepts a job once per key within 24 h.
@@ -114,27 +136,28 @@ class Producing(Namespace):
         return job_from_hash(job_id, fields)
 
     def _flush_soon(self) -> None:
-        waiting, self._waiting = self._waiting or [], None
+        """Sends what came together, unless so much is under way that it does better to wait and grow."""
+        if not self._waiting or len(self._flushes) >= FLUSHES:
+            return
+        waiting, self._waiting = self._waiting, []
         task = asyncio.get_running_loop().create_task(self._flush(waiting))
         self._flushes.add(task)
-        task.add_done_callback(self._flushes.discard)
+        task.add_done_callback(self._flushed)
+
+    def _flushed(self, task: asyncio.Task[None]) -> None:
+        self._flushes.discard(task)
+        self._flush_soon()
 
     async def _flush(self, waiting: list[tuple[NewJob, asyncio.Future[Job]]]) -> None:
         try:
             jobs = await self.enqueue_many([new for new, _ in waiting])
         except BaseException as error:
-            for _, future in waiting:
+            for new, future in waiting:
                 if not future.done():
-                    future.set_exception(error)
+                    future.set_exception(NotConfirmed([new.id]) if isinstance(error, NotConfirmed) else error)
             if not isinstance(error, Exception):
                 raise
             return
         for (_, future), job in zip(waiting, jobs, strict=True):
             if not future.done():
                 future.set_result(job)
-
-    @property
-    def _flushes(self) -> set[asyncio.Task[None]]:
-        """Keeps a reference to each running flush: the loop itself holds none."""
-        found: set[asyncio.Task[None]] = self.__dict__.setdefault("_running_flushes", set())
-        return found

@@ -10,6 +10,7 @@ from typing import Any, cast
 from ironforge.job import Priority
 from ironforge.queue.codec import json_object, members_of, number, text
 from ironforge.queue.connection import store_errors
+from ironforge.queue.durability import online_replicas, read_disk
 from ironforge.queue.grouping import Grouping
 from ironforge.queue.keys import SLOT_MS, shard_of_name
 from ironforge.queue.listing import Listing
@@ -135,36 +136,24 @@ class Reading(Listing, Grouping):
         latency_ms = (time.perf_counter() - began) * 1000
         with store_errors():
             info: dict[str, Any] = await self.client.info()
-            durability = await self._durability(info)
+        disk = await read_disk(self.client, info)
         name = str(info.get("server_name", "redis"))
         version = str(info.get(f"{name}_version", info.get("redis_version", "?")))
         return Health(
             server=f"{name} {version}",
             redis_version=str(info.get("redis_version", "?")),
-            durability=durability,
+            durability="replicated" if self.durability == "replicated" else disk.word,
             policy=str(info.get("maxmemory_policy", "noeviction")),
             latency_ms=latency_ms,
             used_memory=int(info.get("used_memory", 0)),
             max_memory=int(info.get("maxmemory", 0)),
             clock_ms=clock_ms,
+            asked=self.durability,
+            persistence=disk.sentence,
+            replicas=online_replicas(info),
+            is_replica=info.get("role") == "slave",
+            failing=disk.failing,
         )
-
-    async def _durability(self, info: dict[str, Any]) -> str:
-        if not int(info.get("aof_enabled", 0)):
-            return "none"
-        try:
-            found = await self.client.execute_command("CONFIG", "GET", "appendfsync")
-        except Exception:  # CONFIG may be refused to us; everysec is the server's default
-            return "everysec"
-        values = [value.decode() if isinstance(value, bytes) else str(value) for value in _flat(found)]
-        fsync = values[1] if len(values) > 1 else "everysec"
-        return "none" if fsync == "no" else fsync
-
-
-def _flat(found: Any) -> list[Any]:
-    if isinstance(found, dict):
-        return [part for pair in cast("dict[Any, Any]", found).items() for part in pair]
-    return list(found)
 
 
 def _queue_reading(name: str, values: list[Any], now_ms: int) -> QueueReading:

@@ -194,7 +194,15 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The Redis server behind the queue. `durability`: none, everysec, always."""
+    """The Redis server behind the queue.
+
+    Attributes:
+        durability: what an acknowledged job survives: none, everysec, always, replicated.
+        asked: the durability that was asked for: local, always, replicated.
+        persistence: how it keeps its data, in the words of its configuration.
+        replicas: those that follow it now.
+        failing: its last write to the disk failed.
+    """
 
     server: str
     redis_version: str
@@ -204,6 +212,11 @@ class Health:
     used_memory: int
     max_memory: int
     clock_ms: int
+    asked: str = "local"
+    persistence: str = ""
+    replicas: int = 0
+    is_replica: bool = False
+    failing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ paused          a queue is paused and jobs wait in it
 dead_grew       jobs died in the last five minutes
 worker_lost     a worker's lease ran out
 worker_blocked  a worker's loop does not turn: it says nothing of itself
-durability      Redis keeps nothing on disk
+others          of Redis, see `durability.concerns`
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from ironforge.queue.durability import Concern
 from ironforge.queue.readings import DeadGroup, QueueReading, WorkerReading
 from ironforge.schemas import Attention, Subject
 
@@ -32,7 +33,7 @@ class Situation:
     now_ms: int
     queues: Sequence[QueueReading]
     workers: Sequence[WorkerReading]
-    durability: str | None = None
+    concerns: Sequence[Concern] = ()
     died_recently: int = 0
     groups: Sequence[DeadGroup] = field(default_factory=list[DeadGroup])
 
@@ -108,12 +109,8 @@ def _of_workers(situation: Situation) -> Iterator[Attention]:
 
 
 def _of_redis(situation: Situation) -> Iterator[Attention]:
-    if situation.durability == "none":
-        yield _one(
-            "durability", "warn", Subject(type="redis", name="redis"),
-            "Redis writes nothing to disk: a restart of it loses every job",
-            "redis-cli CONFIG SET appendonly yes",
-        )  # fmt: skip
+    for one in situation.concerns:
+        yield _one(one.rule, one.severity, Subject(type="redis", name="redis"), one.message, one.hint)
 
 
 def live(workers: Iterable[WorkerReading]) -> list[WorkerReading]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ironforge import schemas
 from ironforge.queue.backend import RedisQueue
+from ironforge.queue.durability import Concern, concerns
 from ironforge.queue.readings import (
     Health,
     Series,
@@ -24,7 +25,7 @@ from ironforge.server.documents import quantile_s
 SLOTS = 30
 # What changes slowly, or costs more to read than a list of queues, is kept for so long.
 _TOTALS_S = 1.0
-_HEALTH_S = 30.0
+_HEALTH_S = 5.0
 
 
 class Look(NamedTuple):
@@ -39,6 +40,7 @@ class Overviews:
 
     def __init__(self) -> None:
         self._health: tuple[float, Health] | None = None
+        self._concerns: list[Concern] = []
         self._totals: tuple[float, Stats] | None = None
 
     async def read(self, queue: RedisQueue, *, fresh: bool = True) -> Look:
@@ -47,7 +49,7 @@ class Overviews:
         Args:
             fresh: read the totals again too; a stream does without for a second.
         """
-        health = await self.health(queue)
+        await self.health(queue)
         began = time.perf_counter()
         queues = await queue.read_queues()
         redis_ms = (time.perf_counter() - began) * 1000
@@ -55,7 +57,7 @@ class Overviews:
         totals = await self._read_totals(queue, fresh)
         died = sum(sum(slot.dead.values()) for slot in series.slots)
         groups = (await queue.dead_groups(limit=50))[0] if died else []
-        situation = attention.Situation(series.now_ms, queues, workers, health.durability, died, groups)
+        situation = attention.Situation(series.now_ms, queues, workers, self._concerns, died, groups)
         overview = schemas.Overview(
             now=instant_at(series.now_ms),
             stats=_stats(situation, series, totals),
@@ -71,9 +73,10 @@ class Overviews:
         self._health = self._totals = None
 
     async def health(self, queue: RedisQueue) -> Health:
-        """What Redis is; asked again every 30 s."""
+        """What Redis is; asked again every 5 s."""
         if self._health is None or time.monotonic() - self._health[0] > _HEALTH_S:
             self._health = (time.monotonic(), await queue.health())
+            self._concerns = concerns(self._health[1], time.time_ns() // 1_000_000)
         return self._health[1]
 
     async def _read_totals(self, queue: RedisQueue, fresh: bool) -> Stats:

@@ -60,7 +60,9 @@ def of(error: IronForgeError) -> Response:
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
     errors = error.errors if isinstance(error, InvalidJob) else ()
-    members = {"job_id": job_id} if (job_id := getattr(error, "job_id", None)) else {}
+    members: dict[str, Any] = {"job_id": job_id} if (job_id := getattr(error, "job_id", None)) else {}
+    if job_ids := getattr(error, "job_ids", None):
+        members["job_ids"] = job_ids
     return problem(error.code, error.status, str(error), errors=errors, headers=headers, **members)
 
 

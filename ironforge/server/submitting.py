@@ -16,6 +16,7 @@ from ironforge.errors import (
     InvalidJob,
     IronForgeError,
     JobRemoved,
+    NotConfirmed,
     StoreUnavailable,
 )
 from ironforge.forge import request_hash
@@ -94,6 +95,8 @@ async def submit_batch(queue: RedisQueue, elements: list[Element], batch_key: st
             outcomes = await asyncio.gather(
                 *(queue.submit(new, key, hashed) for _, new, key, hashed in chunk), return_exceptions=True
             )
+        if unsure := [outcome for outcome in outcomes if isinstance(outcome, NotConfirmed)]:
+            raise NotConfirmed([job_id for one in unsure for job_id in one.job_ids])
         for (index, _, key, _), outcome in zip(chunk, outcomes, strict=True):
             ids[index] = _submitted(index, key, outcome, batch_key, errors)
     return BatchOut(ids=ids, errors=sorted(errors, key=lambda error: error.index))

@@ -51,6 +51,7 @@ def hello(settings: Settings, tasks: TaskRegistry) -> dict[str, Any]:
             "namespace": settings.namespace,
             "shards": settings.shards,
             "data_dir": str(settings.data_dir),
+            "durability": settings.durability,
             "kinds": tasks.about(),
             "policies": {task.kind: task.defaults.backoff.to_json() for task in tasks},
         }
@@ -64,6 +65,7 @@ def settings_of(said: dict[str, Any]) -> Settings:
         namespace=said["namespace"],
         shards=said["shards"],
         data_dir=Path(said["data_dir"]),
+        durability=said["durability"],
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ironforge.job import Job, JobError, JobStatus
-from ironforge.queue.readings import DeadGroup, QueueReading, WorkerReading
+from ironforge.queue.durability import concerns
+from ironforge.queue.readings import DeadGroup, Health, QueueReading, WorkerReading
 from ironforge.server.attention import GREW_WITHIN_MS, Situation, findings
 
 NOW = 1_800_000_000_000
@@ -16,6 +17,10 @@ WORKER = WorkerReading(
     done=0, failed=0, last_crash=None, blocked=None,
 )  # fmt: skip
 DEAD = Job("j", "mail", "default", JobStatus.DEAD, last_error=JobError("SMTPError", "no"))
+REDIS = Health(
+    "redis 7.0.15", "7.0.15", "everysec", "noeviction", 0.1, 1, 0, NOW, persistence="appendonly yes"
+)
+KEEPS_NOTHING = concerns(replace(REDIS, durability="none", persistence="appendonly no"), NOW)
 GROUP = DeadGroup("f1", 3, NOW - 10_000, NOW - 1_000, DEAD)
 
 
@@ -30,7 +35,7 @@ def test_nothing_wrong() -> None:
     assert _rules() == []
     assert _rules(worker=None) == [], "no worker is no matter while there is no job"
     assert _rules(replace(QUEUE, queued=5, oldest_s=1.0)) == []
-    assert _rules(durability="everysec") == []
+    assert _rules(concerns=concerns(REDIS, NOW)) == []
 
 
 def test_no_worker() -> None:
@@ -60,7 +65,7 @@ def test_dead_grew() -> None:
     assert _rules(died_recently=0, groups=[GROUP]) == []
     assert _rules(died_recently=1, groups=[replace(GROUP, last_ms=NOW - GREW_WITHIN_MS - 1)]) == []
     assert _rules(died_recently=1, groups=[replace(GROUP, sample=None)]) == [("dead_grew", "bad")]
-    (one,) = findings(Situation(NOW, [QUEUE], [WORKER], None, 1, [GROUP]))
+    (one,) = findings(Situation(NOW, [QUEUE], [WORKER], (), 1, [GROUP]))
     assert "mail" in one.message and "SMTPError" in one.message and one.subject.name == "f1"
 
 
@@ -74,8 +79,10 @@ def test_workers() -> None:
 
 
 def test_durability_and_the_worst_comes_first() -> None:
-    assert _rules(durability="none") == [("durability", "warn")]
-    assert _rules(replace(QUEUE, queued=1), None, durability="none", died_recently=1, groups=[GROUP]) == [
+    assert _rules(concerns=KEEPS_NOTHING) == [("durability", "warn")]
+    assert _rules(
+        replace(QUEUE, queued=1), None, concerns=KEEPS_NOTHING, died_recently=1, groups=[GROUP]
+    ) == [
         ("no_worker", "bad"),
         ("dead_grew", "bad"),
         ("durability", "warn"),
@@ -85,7 +92,9 @@ def test_durability_and_the_worst_comes_first() -> None:
 def test_many_of_one_rule_do_not_hide_another() -> None:
     queues = [QueueReading(f"q{at}", queued=1) for at in range(40)]
     found = findings(
-        Situation(0, queues, [], durability="none", died_recently=1, groups=[DeadGroup("f1", 3, 0, 0, None)])
+        Situation(
+            0, queues, [], concerns=KEEPS_NOTHING, died_recently=1, groups=[DeadGroup("f1", 3, 0, 0, None)]
+        )
     )
     assert [one.rule for one in found[:3]] == ["no_worker", "dead_grew", "no_worker"]
     assert len(found) == 42

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 from fastapi import APIRouter, Request, Response
 
 from ironforge import __version__, schemas
 from ironforge.errors import StoreUnavailable
+from ironforge.queue.durability import concerns
 from ironforge.server import problems
 from ironforge.server.auth import Role, role_of
 from ironforge.server.deps import QueueDep
@@ -42,6 +45,9 @@ async def health(request: Request, queue: QueueDep) -> schemas.Health | Response
         version=__version__,
         redis=schemas.RedisHealth(server=found.server, latency_ms=round(found.latency_ms, 2)),
         durability=found.durability,
+        persistence=found.persistence,
+        replicas=found.replicas,
+        warnings=[one.message for one in concerns(found, time.time_ns() // 1_000_000)],
         namespace=queue.namespace,
     )
 

@@ -7,8 +7,11 @@ processes of one host share.
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import mmap
 import os
+import signal
 import struct
 import tempfile
 from dataclasses import dataclass
@@ -16,12 +19,14 @@ from typing import Self
 
 _TURNED = struct.Struct("=d")  # at 0
 _BLOCKED = struct.Struct("=dII")  # at 8: since, slot, length of the stack text
-_LEAVING, _RECYCLING = 24, 25  # one byte each
+_LEAVING, _RECYCLING, _ANSWERS = 24, 25, 26  # one byte each
 _STACK, _STACK_BYTES = 32, 3_500
 _SLOTS = 4_096
 _RECORD = struct.Struct("=dd36s")  # ends at, limit in seconds, job id
 _RECORD_BYTES = 64
 _FREE = b"\0" * _RECORD.size
+# The one way to the stack of a process whose interpreter is held by C code. One that nobody else uses; not on macOS.
+STACK_SIGNAL: int | None = signal.SIGRTMAX - 3 if hasattr(signal, "SIGRTMAX") else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,10 @@ class SlotReading:
 
 @dataclass(frozen=True, slots=True)
 class BoardReading:
-    """`turned_at` is 0 before the loop's first turn. `blocker`, `stack`: what the child itself found, if it could."""
+    """`turned_at` is 0 before the loop's first turn. `blocker`, `stack`: what the child itself found, if it could.
+
+    `answers`: it takes STACK_SIGNAL.
+    """
 
     turned_at: float
     leaving: bool
@@ -43,6 +51,7 @@ class BoardReading:
     runs: tuple[SlotReading, ...]
     blocker: SlotReading | None
     stack: str
+    answers: bool = False
 
 
 class Board:
@@ -51,7 +60,8 @@ class Board:
     def __init__(self, fd: int, slots: int) -> None:
         self.fd = fd
         self._slots = slots
-        self._memory = mmap.mmap(fd, _SLOTS + slots * _RECORD_BYTES)
+        self._size = _SLOTS + slots * _RECORD_BYTES
+        self._memory = mmap.mmap(fd, self._size)
 
     @classmethod
     def make(cls, slots: int) -> Self:
@@ -91,7 +101,24 @@ class Board:
         if recycling:
             self._memory[_RECYCLING] = 1
 
+    def answer_stack_signal(self) -> None:
+        """From here on STACK_SIGNAL writes where the main thread is behind the page, also while C code runs there."""
+        if STACK_SIGNAL is not None:
+            faulthandler.register(STACK_SIGNAL, file=self.fd, all_threads=False)
+            self._memory[_ANSWERS] = 1
+
     # -- what the supervisor reads --------------------------------------------------------------------------------
+
+    def ask_stack(self, pid: int) -> None:
+        """Has the process write its stack; `asked_stack` reads it. Only for one that answers: others it would end."""
+        assert STACK_SIGNAL is not None
+        os.ftruncate(self.fd, self._size)
+        os.lseek(self.fd, self._size, os.SEEK_SET)  # both ends share the file's offset
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, STACK_SIGNAL)
+
+    def asked_stack(self) -> str:
+        return os.pread(self.fd, _STACK_BYTES, self._size).decode("utf-8", "replace")
 
     def read(self) -> BoardReading:
         (turned_at,) = _TURNED.unpack_from(self._memory, 0)
@@ -104,6 +131,7 @@ class Board:
             runs=tuple(run for run in slots if run),
             blocker=slots[blocker - 1] if since and blocker else None,
             stack=self._memory[_STACK : _STACK + length].decode("utf-8", "replace") if since else "",
+            answers=bool(self._memory[_ANSWERS]),
         )
 
     def _slot(self, at: int) -> SlotReading | None:

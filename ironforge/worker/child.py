@@ -1,4 +1,4 @@
-"""A child of the supervisor: the only process that runs users' code. `python -m ironforge.worker.child ORDER`."""
+"""A child of the supervisor: the only process that runs users' code. Started by start.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 from functools import partial
 
 from ironforge import lifeline, logs
-from ironforge.errors import ConfigError, LeaseLost, StartupError, StoreUnavailable
+from ironforge.errors import ConfigError, LeaseLost, StoreUnavailable
 from ironforge.forge import Forge
 from ironforge.periodic import patiently
 from ironforge.worker.board import Board
@@ -28,6 +28,8 @@ ORPHAN_S = 4.0  # a child without a supervisor: so long for what runs, then its 
 
 def main() -> None:
     order = ChildOrder.from_json(sys.argv[1])
+    board = Board(order.board_fd, order.concurrency)
+    board.answer_stack_signal()
     # Graceful when the supervisor is gone, and in any case before the lease it held is reaped.
     lifeline.watch(hard_exit_after_s=10.0)
     logs.configure(order.log, order.log_format)
@@ -43,13 +45,15 @@ def main() -> None:
     said = receive(channel)
     if said is None:
         sys.exit(DONE)
-    run_loop(_serve_and_exit(forge, said["go"], order, channel))
+    run_loop(_serve_and_exit(forge, said["go"], order, channel, board))
 
 
-async def _serve_and_exit(forge: Forge, wid: str, order: ChildOrder, channel: socket.socket) -> None:
+async def _serve_and_exit(
+    forge: Forge, wid: str, order: ChildOrder, channel: socket.socket, board: Board
+) -> None:
     """Threads and tasks of handlers that do not end must not keep the process: it leaves from within its loop."""
     try:
-        code = await _serve(forge, wid, order, channel)
+        code = await _serve(forge, wid, order, channel, board)
     except Exception:
         log.exception("this worker process failed; it is replaced")
         code = 1
@@ -58,9 +62,8 @@ async def _serve_and_exit(forge: Forge, wid: str, order: ChildOrder, channel: so
     os._exit(code)
 
 
-async def _serve(forge: Forge, wid: str, order: ChildOrder, channel: socket.socket) -> int:
+async def _serve(forge: Forge, wid: str, order: ChildOrder, channel: socket.socket, board: Board) -> int:
     queue = await forge.connect(check=False)
-    board = Board(order.board_fd, order.concurrency)
     options = CrewOptions(order.concurrency, order.queues, order.shutdown_timeout_s, order.grace_s)
     crew = Crew(queue, wid, forge.tasks, options, board)
     loop = asyncio.get_running_loop()
@@ -71,6 +74,7 @@ async def _serve(forge: Forge, wid: str, order: ChildOrder, channel: socket.sock
         await crew.serve()
     except LeaseLost as lost:
         log.error("%s; this process is replaced", lost)
+        board.leave(recycling=False)
         return LEASE_LOST
     except StoreUnavailable as away:
         log.warning("stopped while Redis was away (%s); what was not settled runs again elsewhere", away)
@@ -98,11 +102,3 @@ def _listen(channel: socket.socket, crew: Crew) -> None:
 async def connect_patiently(forge: Forge, *, allow_unsafe: bool = False) -> None:
     """Connects, and waits for a Redis that is away. Raises StartupError, ConfigError."""
     await patiently(partial(forge.connect, allow_unsafe=allow_unsafe))
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except StartupError as error:
-        log.error("%s", error)
-        sys.exit(1)

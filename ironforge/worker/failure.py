@@ -1,13 +1,20 @@
-"""A failed attempt as a settlement, whoever saw it fail: the worker that ran the job, or the supervisor that ended it."""
+"""A failed attempt as a settlement, whoever saw it fail: the worker that ran the job, or who ended that worker."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from random import Random
+from typing import TYPE_CHECKING
 
-from ironforge.job import BackoffPolicy, Job
-from ironforge.outcome import Bury, RetryIn, decide, describe, fingerprint
-from ironforge.queue.readings import Settlement
+from ironforge.errors import JobNotFound
+from ironforge.job import BackoffPolicy, Job, JobStatus
+from ironforge.outcome import Bury, RetryIn, TimeLimitExceeded, decide, describe, fingerprint
+from ironforge.queue.readings import Settlement, Turn
+from ironforge.worker.board import SlotReading
+
+if TYPE_CHECKING:
+    from ironforge.queue.backend import RedisQueue
 
 log = logging.getLogger("ironforge.worker")
 
@@ -24,3 +31,24 @@ def settle_failure(job: Job, error: Exception, policy: BackoffPolicy, rng: Rando
         case Bury(reason):
             log.error("dead (%s)", reason, extra=about)
             return Settlement(job.id, job.fence, "dead", None, described.to_json(), 0, mark, reason)
+
+
+async def fail_blocker(
+    queue: RedisQueue, wid: str, blamed: SlotReading, stack: str, policies: Mapping[str, str]
+) -> None:
+    """A job that kept the loop of worker `wid` past its time fails: an ordinary attempt.
+
+    Args:
+        stack: where it was, as far as that is known.
+        policies: back-off of each kind, as JSON.
+    """
+    try:
+        job = await queue.get(blamed.job_id)
+    except JobNotFound:
+        return
+    if job.status is not JobStatus.RUNNING or job.worker != wid:
+        return
+    error = TimeLimitExceeded(blamed.limit_s)
+    error.add_note(f"it blocked its worker's loop\n{stack}")
+    policy = BackoffPolicy.from_json(policies.get(job.kind, ""))
+    await queue.turn(Turn(wid, 0, "", 0, (job.queue,), [settle_failure(job, error, policy, Random())]))

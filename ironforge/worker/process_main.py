@@ -14,7 +14,6 @@ import sys
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from types import FrameType
 from typing import Any, BinaryIO
 
 from ironforge import config, logs
@@ -31,10 +30,6 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     _configure_logs()
-    # Its worker decides when it ends, not a service manager that asks every process at once. A function, for ignored
-    # signals would be inherited by what a handler starts.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _go_on)
     asked: SimpleQueue[dict[str, Any]] = SimpleQueue()
     threading.Thread(target=_listen, args=(requests, asked), name="requests", daemon=True).start()
     sys.path[:] = asked.get()["path"]
@@ -42,10 +37,6 @@ def main() -> None:
         answer = _answer(asked.get(), answers)
         answers.write(json.dumps(answer).encode() + b"\n")
         answers.flush()
-
-
-def _go_on(_number: int, _frame: FrameType | None) -> None:
-    pass
 
 
 def _configure_logs() -> None:
@@ -100,7 +91,3 @@ def _find(module: str, kind: str) -> Task[..., Any]:
         if isinstance(value, Task) and value.kind == kind:
             return value  # pyright: ignore[reportUnknownVariableType]
     raise LookupError(f"module {module!r} has no task {kind!r} at its top level any more")
-
-
-if __name__ == "__main__":
-    main()

@@ -76,7 +76,7 @@ class ProcessPool:
     async def _start(self) -> asyncio.subprocess.Process:
         # A session of its own: whatever a handler starts can be killed with it.
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "ironforge.worker.process_main", start_new_session=True,
+            sys.executable, "-m", "ironforge.worker.start", "handlers", start_new_session=True,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=_LONGEST_LINE,
         )  # fmt: skip
         assert process.stdin

@@ -12,13 +12,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from ironforge import lifeline
 from ironforge.worker import control
 from ironforge.worker.blockage import Blockage, judge
 from ironforge.worker.board import Board, SlotReading
+from ironforge.worker.stacks import stack_of_dump
+
+ANSWER_S = 0.05  # for a stack that was asked for
 
 
 @dataclass(slots=True)
@@ -32,6 +35,8 @@ class Child:
         blockage: why its loop did not turn at the last look.
         blamed, stack: the jobs it was ended for, and where it was.
         policies: back-off of each kind, as JSON.
+        rss_bytes: of the last look, at the end the most it ever had.
+        handed_back: jobs it left behind.
     """
 
     wid: str
@@ -48,6 +53,7 @@ class Child:
     stack: str = ""
     policies: dict[str, str] = field(default_factory=dict[str, str])
     rss_bytes: int = 0
+    handed_back: int = 0
 
     @classmethod
     def start(cls, order: Callable[[int, int], control.ChildOrder], slots: int) -> Self:
@@ -56,7 +62,13 @@ class Child:
         board = Board.make(slots)
         # A session of its own: Ctrl-C in the terminal is for the supervisor, which tells its children.
         tied = lifeline.tie(
-            [sys.executable, "-m", "ironforge.worker.child", order(theirs.fileno(), board.fd).to_json()],
+            [
+                sys.executable,
+                "-m",
+                "ironforge.worker.start",
+                "child",
+                order(theirs.fileno(), board.fd).to_json(),
+            ],
             inherit=(theirs.fileno(), board.fd),
             stdin=subprocess.DEVNULL,
             start_new_session=True,
@@ -82,7 +94,18 @@ class Child:
         with contextlib.suppress(OSError):  # it is gone already
             control.send(self.channel, {"stop": step})
 
-    def look(self, grace_s: float) -> bool:
+    def wait(self) -> int:
+        """Its exit code, once it ended."""
+        process = self.tied.process
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except ChildProcessError:  # who was about to end it learnt of its end first
+            return process.wait()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.rss_bytes = usage.ru_maxrss if sys.platform == "darwin" else usage.ru_maxrss * 1024
+        return process.returncode
+
+    async def look(self, grace_s: float) -> bool:
         """Reads its memory and its board; ends it when it is blocked past the time of its job and a grace.
 
         Returns:
@@ -95,12 +118,22 @@ class Child:
         if page.recycling:
             self.replaceable.set()
         self.blockage = judge(page, time.monotonic(), grace_s)
+        if self.blockage and not self.blockage.stack and page.answers:
+            self.blockage = replace(
+                self.blockage, stack=before.stack if before else await self._asked_stack()
+            )
         # At two looks: a host that stood still for a minute must not blame anybody for it.
         if self.blockage and self.blockage.end and before:
             self.blamed, self.stack = self.blockage.blamed, self.blockage.stack
             self.end()
             return True
         return (self.blockage is None) != (before is None)
+
+    async def _asked_stack(self) -> str:
+        """Its watchdog could not tell, because C code keeps the interpreter."""
+        self.board.ask_stack(self.pid)
+        await asyncio.sleep(ANSWER_S)
+        return stack_of_dump(self.board.asked_stack())
 
     def blocked_words(self) -> dict[str, Any] | None:
         """What /workers shows while it is blocked."""
@@ -120,13 +153,28 @@ class Child:
 
         A handler can end its process with any code, also 0: that is a crash unless the child was leaving.
         """
-        if self.ended_by_us or code == control.LEASE_LOST or (stopping and code == -signal.SIGTERM):
+        page = self.board.read()
+        if self.ended_by_us or (stopping and code == -signal.SIGTERM):
             return True
-        return code in (control.DONE, control.RECYCLE) and self.board.read().leaving
+        if code == control.DONE and not page.turned_at:  # asked to end before it could run anything
+            return True
+        return code in (control.DONE, control.RECYCLE, control.LEASE_LOST) and page.leaving
 
     def evidence(self, code: int) -> dict[str, Any]:
-        """What is known of its death."""
-        return {"ended": end_words(code), "pid": self.pid, "rss_bytes": self.rss_bytes or None, "host": socket.gethostname()}  # fmt: skip
+        """What is known of its death, for the attempts of its jobs."""
+        ran = len(self.board.read().runs)
+        return {"ended": end_words(code), "pid": self.pid, "rss_bytes": self.rss_bytes or None, "host": socket.gethostname(), "jobs_at_once": ran}  # fmt: skip
+
+    def crash(self, code: int) -> dict[str, Any]:
+        """What is known of its death, for the record of the worker that takes its place."""
+        return {
+            **self.evidence(code),
+            "worker": self.wid,
+            "at": round(time.time() * 1000),
+            "signal": _signal_name(-code) if code < 0 else None,
+            "exit_code": code if code >= 0 else None,
+            "jobs": [run.job_id for run in self.board.read().runs][:20],
+        }
 
     def forget(self) -> None:
         self.channel.close()
@@ -140,9 +188,11 @@ def worker_id(pid: int) -> str:
 
 
 def end_words(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
+    return f"exit code {code}" if code >= 0 else f"signal {_signal_name(-code)}"
+
+
+def _signal_name(number: int) -> str:
     try:
-        return f"signal {signal.Signals(-code).name}"
+        return signal.Signals(number).name
     except ValueError:
-        return f"signal {-code}"
+        return str(number)

@@ -14,20 +14,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from random import Random
 from typing import TYPE_CHECKING, Any, Literal
 
 import ironforge
-from ironforge.errors import ConfigError, JobNotFound, StoreUnavailable
+from ironforge.errors import ConfigError, StoreUnavailable
 from ironforge.forge import Forge
-from ironforge.job import BackoffPolicy, JobStatus
-from ironforge.outcome import TimeLimitExceeded
 from ironforge.periodic import Outage, every
-from ironforge.queue.readings import Turn, WorkerInfo
+from ironforge.queue.readings import WorkerInfo
 from ironforge.worker import control
-from ironforge.worker.board import SlotReading
 from ironforge.worker.child import connect_patiently
-from ironforge.worker.failure import settle_failure
+from ironforge.worker.failure import fail_blocker
 from ironforge.worker.run import GRACE_S
 from ironforge.worker.started import Child, end_words
 
@@ -76,7 +72,6 @@ class Supervisor:
         self._connecting = asyncio.Lock()
         self._last_crash: dict[str, Any] | None = None
         self._lives: set[asyncio.Task[None]] = set()
-        self._rng = Random()
         self._waiters = ThreadPoolExecutor(options.processes * 4 + 4, thread_name_prefix="wait")
 
     async def run(self) -> int:
@@ -120,7 +115,9 @@ class Supervisor:
             if not await self._until_replaceable(child, life):
                 continue
             life.result()
-            short_lives = short_lives + 1 if time.monotonic() - child.born < SHORT_LIFE_S else 0
+            # One that left jobs behind is limited by what these bear: its successor comes at once.
+            short = time.monotonic() - child.born < SHORT_LIFE_S and not child.handed_back
+            short_lives = short_lives + 1 if short else 0
             if short_lives > 1 and not self._stopping.is_set():
                 await self._pause(min(LONGEST_PAUSE_S, 0.5 * 2 ** (short_lives - 2)))
 
@@ -139,7 +136,7 @@ class Supervisor:
         """From its start to the hand-back of what it left."""
         try:
             if await self._introduce(child):
-                code = await self._in_thread(child.tied.process.wait)
+                code = await self._in_thread(child.wait)
                 await self._after(child, code)
         finally:
             self._children.pop(child.wid, None)
@@ -163,7 +160,7 @@ class Supervisor:
         said = await self._in_thread(partial(self._hear, child))
         if self._stopping.is_set() or said is None:
             child.end()
-            code = await self._in_thread(child.tied.process.wait)
+            code = await self._in_thread(child.wait)
             if not self._stopping.is_set():
                 log.error("a worker process ended (%s) before it was ready", end_words(code))
             return False
@@ -210,29 +207,16 @@ class Supervisor:
         meant = child.ended_on_purpose(code, stopping=self._stopping.is_set())
         cause: Literal["crashed", "ended"] = "ended" if meant else "crashed"
         evidence = child.evidence(code)
+        queue = self._forge.queue
         for blamed in child.blamed:
-            await self._insist(partial(self._fail, child, blamed))
-        handed = await self._insist(partial(self._forge.queue.hand_back, child.wid, cause, evidence))
+            await self._insist(partial(fail_blocker, queue, child.wid, blamed, child.stack, child.policies))
+        child.handed_back = max(
+            0, await self._insist(partial(queue.hand_back, child.wid, cause, evidence)) or 0
+        )
         if not meant:
             self._crashes += 1
-            self._last_crash = {**evidence, "worker": child.wid, "at": round(time.time() * 1000)}
-            log.error("a worker process died (%s); %d jobs were handed back", evidence["ended"], max(0, handed or 0), extra={"worker": child.wid})  # fmt: skip
-
-    async def _fail(self, child: Child, blamed: SlotReading) -> None:
-        """A job that kept the loop past its time fails: an ordinary attempt. The child's others go back uncharged."""
-        assert self._forge
-        queue = self._forge.queue
-        try:
-            job = await queue.get(blamed.job_id)
-        except JobNotFound:
-            return
-        if job.status is not JobStatus.RUNNING or job.worker != child.wid:
-            return
-        error = TimeLimitExceeded(blamed.limit_s)
-        error.add_note(f"it blocked its worker's loop, and its process was ended\n{child.stack}")
-        policy = BackoffPolicy.from_json(child.policies.get(job.kind, ""))
-        settlement = settle_failure(job, error, policy, self._rng)
-        await queue.turn(Turn(child.wid, 0, "", 0, self._options.queues, [settlement]))
+            self._last_crash = child.crash(code)
+            log.error("a worker process died (%s); %d jobs were handed back", evidence["ended"], child.handed_back, extra={"worker": child.wid})  # fmt: skip
 
     # -- leases ---------------------------------------------------------------------------------------------------
 
@@ -251,7 +235,9 @@ class Supervisor:
 
     async def _look(self) -> None:
         """At memory, and at loops that do not turn."""
-        changed = [child for child in list(self._children.values()) if child.look(self._options.grace_s)]
+        changed = [
+            child for child in list(self._children.values()) if await child.look(self._options.grace_s)
+        ]
         for child in changed:
             if child.ended_by_us:
                 log.error("a worker is blocked past the time of its job; it is ended and replaced", extra={"worker": child.wid})  # fmt: skip

@@ -7,20 +7,16 @@ import logging
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
-from pathlib import Path
-from types import FrameType
 
 from ironforge.periodic import every
 from ironforge.worker.board import Board
+from ironforge.worker.stacks import stack_of_frame
 
 log = logging.getLogger("ironforge.worker")
 
 TURN_S = 0.5
 BLOCKED_S = 2.0
-_FRAMES = 12
-_OURS = str(Path(__file__).parent)
 
 
 class Watchdog:
@@ -66,17 +62,9 @@ class Watchdog:
         name = task.get_name() if task else "no task"
         # The only way to another thread's stack.
         frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]
-        stack = _stack(frames.get(self._thread_id))
+        stack = stack_of_frame(frames.get(self._thread_id))
         self._board.blocked(since, self._slot_of(name), stack)
         log.warning(
             "the loop is blocked: nothing else of this process runs meanwhile; use def, process=True or await",
             extra={"by": name, "stack": stack},
         )
-
-
-def _stack(frame: FrameType | None) -> str:
-    """The innermost frames, those of the worker itself left out."""
-    if frame is None:
-        return ""
-    frames = [at for at in traceback.extract_stack(frame) if not at.filename.startswith(_OURS)]
-    return "".join(traceback.format_list(frames[-_FRAMES:]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -79,11 +80,24 @@ async def test_a_handler_that_blocks_the_loop_fails_at_its_limit_and_its_neighbo
     await check_books(queue)
 
 
-async def test_c_code_that_keeps_the_interpreter_is_ended_too(queue: RedisQueue, bench: Bench) -> None:
+async def test_c_code_that_keeps_the_interpreter_is_named_and_ended_too(
+    queue: RedisQueue, bench: Bench
+) -> None:
+    """Nothing of Python runs in that process meanwhile: its stack is read from outside."""
     bench.worker("--grace", "0.5", target=TARGET)
-    job = await queue.enqueue(NewJob("blocks.gil", b'{"mark":1}', max_retries=0))
+    job = await queue.enqueue(NewJob("blocks.gil", b'{"mark":1}', max_retries=0, timeout_ms=5_000))
+    await eventually(lambda: bench.lines("start"), 15, "it runs")
+
+    async def shown() -> float | None:
+        blocked = [worker.blocked for worker in await queue.workers() if worker.blocked]
+        named = any(one["job_id"] == job.id and "in blocks_gil" in one["stack"] for one in blocked)
+        return time.monotonic() if named else None
+
+    named_at = await eventually(shown, 15, "what blocks the worker")
+    assert named_at and named_at - float(bench.lines("start")[0][3]) < 5
     (dead,) = await ended(queue, [job], 15)
     assert dead.last_error and dead.last_error.type == "TimeLimitExceeded" and dead.crashes == 0
+    assert 're.match(r"(a+)+$"' in dead.last_error.traceback, "the line of code"
     after = await queue.enqueue(NewJob("thread.quick", b'{"mark":2}'))
     assert (await ended(queue, [after], 15))[0].status is JobStatus.COMPLETED
 

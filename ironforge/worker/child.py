@@ -79,10 +79,11 @@ async def _serve(forge: Forge, wid: str, order: ChildOrder, channel: socket.sock
     except StoreUnavailable as away:
         log.warning("stopped while Redis was away (%s); what was not settled runs again elsewhere", away)
         return DONE
-    try:
-        await queue.deregister(wid)
-    except StoreUnavailable:
-        pass  # the supervisor hands back, or the lease runs out
+    if not crew.leaving_anyway:
+        try:
+            await queue.deregister(wid)
+        except StoreUnavailable:
+            pass  # the supervisor hands back, or the lease runs out
     await forge.aclose()
     return RECYCLE if crew.recycled else DONE
 

@@ -34,7 +34,10 @@ log = logging.getLogger("ironforge.worker")
 
 LONGEST_SLEEP_S = 5.0
 BEAT_S = 1.0
-RELEASE_S = 3.0  # after the deadline: handlers are cancelled and get so long to end
+# After the deadline handlers are cancelled and get so long to end; then what is left is released, if Redis answers.
+# Together below the two seconds within which a worker that was asked to leave is gone.
+RELEASE_S = 1.0
+LAST_CALL_S = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,8 +292,9 @@ class Crew:
     async def _release(self, runs: list[Run]) -> None:
         """Hands back what does not end; its process is about to."""
         settlements = [Settlement(run.job.id, run.job.fence, "released") for run in runs]
-        with contextlib.suppress(StoreUnavailable):
-            await self.queue.turn(Turn(self.wid, 0, "", 0, self.queues, settlements))
+        with contextlib.suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(LAST_CALL_S):
+                await self.queue.turn(Turn(self.wid, 0, "", 0, self.queues, settlements))
         log.warning("released jobs whose handlers do not end", extra={"running": len(runs)})
 
 

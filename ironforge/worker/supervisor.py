@@ -39,6 +39,7 @@ SHORT_LIFE_S = 5.0
 LONGEST_PAUSE_S = 10.0
 # After its own ladder a child that is still there is killed.
 PATIENCE_S = 8.0
+LAST_CALL_S = 0.4  # at a stop: a Redis that does not answer keeps nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +311,10 @@ class Supervisor:
         outage = Outage()
         while True:
             try:
-                answer = await call()
+                async with asyncio.timeout(LAST_CALL_S if self._stopping.is_set() else None):
+                    answer = await call()
+            except TimeoutError:
+                return None
             except StoreUnavailable as away:
                 if self._stopping.is_set():
                     return None

@@ -1,0 +1,136 @@
+"""The mutants: what each operator makes of a sample, and that the tests of the scripts notice what they should."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.equivalents import listed, matched
+from tests.mutants.killing import scripts_with
+from tests.mutants.lua_tokens import LuaError
+from tests.mutants.lua_tree import parse
+from tests.mutants.mutant import LUA, Mutant, all_mutants, mutants_of
+
+_ROOT = Path(__file__).parents[2]
+_SEED = 3
+
+
+@pytest.fixture(scope="module")
+def mutants() -> list[Mutant]:
+    return all_mutants()
+
+
+@pytest.mark.parametrize(
+    ("operator", "line", "after"),
+    [
+        ("drop", "touch(queue)", ["do end"]),
+        ("drop", "state.wake = false", ["do end"]),
+        ("drop", "if redis.call('SREM', k, v) == 0 then a() end", ["if 0 == 0 then a() end", "if 1 == 0 then a() end", "if redis.call('SREM', k, v) == 0 then do end end"]),
+        ("drop", "local p = redis.call('ZPOPMIN', k, n)", ["local p = redis.call('ZRANGE', k, 0, n - 1, 'WITHSCORES')"]),
+        ("drop", "return remember(k, h, 'done')", ["return 'done'"]),
+        ("field", "redis.call('HSET', k, 'a', 1, 'b', x)", ["redis.call('HSET', k, 'b', x)", "redis.call('HSET', k, 'a', 1)"]),
+        ("field", "redis.call('HDEL', k, 'a', 'b')", ["redis.call('HDEL', k, 'b')", "redis.call('HDEL', k, 'a')"]),
+        ("field", "local s = { 'status', x, 'at', y }", ["local s = { 'at', y }", "local s = { 'status', x }"]),
+        ("flag", "redis.call('ZADD', k, 'NX', s, m)", ["redis.call('ZADD', k, s, m)"]),
+        ("flag", "redis.call('SET', k, v, 'XX', 'KEEPTTL')", ["redis.call('SET', k, v, 'KEEPTTL')", "redis.call('SET', k, v, 'XX')"]),
+        ("flag", "redis.call('ZRANGE', k, 1, 2, 'LIMIT', 0, n)", ["redis.call('ZRANGE', k, 1, 2)"]),
+        ("part", "add(queue_key(q, 'queued'), s, id)", ["add(queue_key(q, 'suspects'), s, id)"]),
+        ("negate", "if a == b then return end", ["if a ~= b then return end"]),
+        ("negate", "while ready(q) do pop() end", ["while not (ready(q)) do pop() end"]),
+        ("negate", "if not job then return end", ["if job then return end"]),
+        ("negate", "local x = a and b or c", ["local x = not (a) and b or c"]),
+        ("compare", "if a or b == c then return end", ["if a or b ~= c then return end"]),
+        ("bound", "local x = a < b", ["local x = a <= b"]),
+        ("bound", "if n >= 3 then return end", ["if n > 3 then return end", "if n >= 4 then return end", "if n >= 2 then return end"]),
+        ("sum", "local x = a + b * c", ["local x = a - b * c", "local x = a + b / c"]),
+        ("connect", "local x = a and b", ["local x = a or b", "local x = a", "local x = b"]),
+        ("go-on", "if a then return 'gone' end", ["if a then end"]),
+    ],
+)  # fmt: skip
+def test_what_an_operator_makes_of_a_line(operator: str, line: str, after: list[str]) -> None:
+    found = [mutant.after for mutant in mutants_of("sample", line + "\n") if mutant.operator == operator]
+    assert sorted(found) == sorted(after)
+
+
+def test_a_last_return_is_no_early_one() -> None:
+    found = mutants_of("sample", "local function f(a)\n  if a then return 1 end\n  return 2\nend\n")
+    assert [(one.name, one.within) for one in found if one.operator == "go-on"] == [("sample:2:go-on:1", "f")]
+
+
+def test_names_and_texts_are_told_apart(mutants: list[Mutant]) -> None:
+    assert len({mutant.name for mutant in mutants}) == len(mutants)
+    assert len({(mutant.file, mutant.text) for mutant in mutants}) == len(mutants)
+    for mutant in mutants:
+        assert mutant.before != mutant.after
+        parse(mutant.text)  # every one of them is Lua
+
+
+def test_every_script_has_mutants(mutants: list[Mutant]) -> None:
+    assert {mutant.file for mutant in mutants} == {path.stem for path in LUA.glob("*.lua")}
+
+
+@pytest.mark.parametrize("text", ["if a then", "local = 3", "f(", "x = = 1", "a b", "'open"])
+def test_what_is_no_lua_is_refused(text: str) -> None:
+    with pytest.raises(LuaError):
+        parse(text)
+
+
+def test_a_shared_part_is_in_the_scripts_that_use_it() -> None:
+    assert scripts_with("claim") == ["claim"]
+    assert "settle" in scripts_with("_finish") and "enqueue" not in scripts_with("_finish")
+    assert len(scripts_with("_prelude")) == len(list(LUA.glob("[a-z]*.lua")))
+
+
+def test_every_listed_equivalent_is_a_mutant(mutants: list[Mutant]) -> None:
+    _, unknown = matched(mutants, listed())
+    assert [entry.shown for entry in unknown] == []
+
+
+def _run(folder: Path, *arguments: str) -> dict[str, object]:
+    result = folder / "result.json"
+    command = [sys.executable, "-m", "tests.mutants", "--quick", "--keep-going", "--json", str(result)]
+    done = subprocess.run([*command, *arguments], cwd=_ROOT, capture_output=True, text=True, timeout=100)
+    assert result.exists(), done.stdout + done.stderr
+    return {"exit": done.returncode, "said": done.stdout, **json.loads(result.read_text())}
+
+
+# Guards and writes that must never be missed: the file, what stands in the line before and after, and the operator.
+_WELL_KNOWN = (
+    ("settle", "job.status ~= 'running' or job.fence ~= fence", "if job.status ~= 'running' then", "connect"),
+    ("claim", "add(queue_key(queue, 'running'), now_ms, id)", "do end", "drop"),
+    ("renew", "redis.call('ZADD', P .. 'workers', 'XX'", "do end", "drop"),
+    ("retry", "if status == 'dead' then leave_group(id, job[5]) end", "do end", "drop"),
+    ("progress", "return 'refused'", "then end", "go-on"),
+)
+
+
+def test_well_known_mutants_and_a_sample_are_killed(tmp_path: Path, mutants: list[Mutant]) -> None:
+    chosen: list[str] = []
+    for file, before, after, operator in _WELL_KNOWN:
+        of_file = [one for one in mutants if one.file == file and one.operator == operator]
+        found = [one for one in of_file if before in one.before and after in one.after]
+        assert found, f"{file}.lua has no longer a line with {before}"
+        chosen.append(found[0].name)
+    names = [argument for name in chosen for argument in ("--name", name)]
+    told = _run(tmp_path, *names)
+    assert told["exit"] == 0, told["said"]
+    fates: dict[str, list[str]] = told["fates"]  # type: ignore[assignment]
+    assert {name: fate[0].split(":")[0].split(" by ")[0] for name, fate in fates.items()} == dict.fromkeys(
+        chosen, "killed"
+    )
+
+
+def test_a_survivor_is_shown_and_fails_the_command(tmp_path: Path, mutants: list[Mutant]) -> None:
+    """raw.lua leaves its own tests nothing to see of one of its writes."""
+    found = [
+        one
+        for one in mutants
+        if one.file == "raw" and "'a'), now_ms" in one.before and one.operator == "drop"
+    ]
+    told = _run(tmp_path, "--name", found[0].name)
+    assert told["exit"] == 1
+    assert found[0].shown in str(told["said"])

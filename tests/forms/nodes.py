@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 
-from tests.system.processes import free_port
+from tests.system.processes import await_port, free_port
 from tests.waiting import wait_until
 
 QUIET = (redis.ConnectionError, redis.TimeoutError, redis.exceptions.BusyLoadingError)
@@ -36,15 +36,18 @@ class Node:
         self.url = f"redis://127.0.0.1:{self.port}"
         self._client_options = client_options or {}
         self._environment = environment
-        config = self.folder / "node.conf"  # a Sentinel and a Cluster node write to theirs
-        lines = [f"dir {self.folder}", f"logfile {self.folder / 'log'}", "bind 127.0.0.1", *options]
-        if not sentinel:
-            lines += ['save ""']
-        if not any(line.startswith("port ") for line in options):
-            lines.append(f"port {self.port}")
-        config.write_text("\n".join(lines) + "\n")
-        self._command = [*before, binary, str(config), *(["--sentinel"] if sentinel else [])]
+        self._config = self.folder / "node.conf"  # a Sentinel and a Cluster node write to theirs
+        self._sentinel = sentinel
+        self.configure([f"port {self.port}", *options])
+        self._command = [*before, binary, str(self._config), *(["--sentinel"] if sentinel else [])]
         self.process: subprocess.Popen[bytes] | None = None
+
+    def configure(self, options: Sequence[str]) -> None:
+        """For its next start."""
+        lines = [f"dir {self.folder}", f"logfile {self.folder / 'log'}", "bind 127.0.0.1", *options]
+        if not self._sentinel:
+            lines += ['save ""']
+        self._config.write_text("\n".join(lines) + "\n")
 
     def start(self, *, wait: bool = True) -> Node:
         self.process = subprocess.Popen(
@@ -74,6 +77,9 @@ class Node:
             return bool(self.ask("PING"))
         except QUIET:
             return False
+
+    def await_port(self) -> None:
+        await_port(self.port)
 
     @property
     def runs(self) -> bool:

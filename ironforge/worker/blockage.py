@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from ironforge.worker.board import BoardReading, SlotReading
@@ -27,6 +28,10 @@ class Blockage:
     stack: str
     end: bool
     blamed: tuple[SlotReading, ...]
+
+    def to_json(self) -> str:
+        """What /workers shows of it."""
+        return json.dumps({"job_id": self.job_id, "since_s": round(self.since_s, 1), "stack": self.stack})
 
 
 def judge(page: BoardReading, now: float, grace_s: float) -> Blockage | None:

@@ -59,7 +59,7 @@ class Board:
 
     def __init__(self, fd: int, slots: int) -> None:
         self.fd = fd
-        self._slots = slots
+        self.slots = slots
         self._size = _SLOTS + slots * _RECORD_BYTES
         self._memory = mmap.mmap(fd, self._size)
 
@@ -72,6 +72,10 @@ class Board:
 
     def close(self) -> None:
         self._memory.close()
+        os.close(self.fd)
+
+    def let_go(self) -> None:
+        """For a writer that ends: no other process can be given the page, but a late handler may still write to it."""
         os.close(self.fd)
 
     # -- what the child writes ------------------------------------------------------------------------------------
@@ -123,7 +127,7 @@ class Board:
     def read(self) -> BoardReading:
         (turned_at,) = _TURNED.unpack_from(self._memory, 0)
         since, blocker, length = _BLOCKED.unpack_from(self._memory, 8)
-        slots: list[SlotReading | None] = [self._slot(at) for at in range(self._slots)]
+        slots: list[SlotReading | None] = [self._slot(at) for at in range(self.slots)]
         return BoardReading(
             turned_at,
             leaving=bool(self._memory[_LEAVING]),

@@ -11,12 +11,18 @@ from ironforge.errors import JobNotFound
 from ironforge.job import BackoffPolicy, Job, JobStatus
 from ironforge.outcome import Bury, RetryIn, TimeLimitExceeded, decide, describe, fingerprint
 from ironforge.queue.readings import Settlement, Turn
+from ironforge.task import TaskRegistry
 from ironforge.worker.board import SlotReading
 
 if TYPE_CHECKING:
     from ironforge.queue.backend import RedisQueue
 
 log = logging.getLogger("ironforge.worker")
+
+
+def policies_of(tasks: TaskRegistry) -> dict[str, str]:
+    """The back-off of each kind, as JSON: for a process that does not know the tasks."""
+    return {task.kind: task.defaults.backoff.to_json() for task in tasks}
 
 
 def settle_failure(job: Job, error: Exception, policy: BackoffPolicy, rng: Random) -> Settlement:

@@ -135,11 +135,6 @@ class Child:
         await asyncio.sleep(ANSWER_S)
         return stack_of_dump(self.board.asked_stack())
 
-    def blocked_words(self) -> dict[str, Any] | None:
-        """What /workers shows while it is blocked."""
-        found = self.blockage
-        return found and {"job_id": found.job_id, "since_s": round(found.since_s, 1), "stack": found.stack}
-
     def _look_at_memory(self) -> None:
         """Kept for the day it dies: then nobody can ask any more."""
         try:

@@ -243,7 +243,8 @@ class Supervisor:
             if child.ended_by_us:
                 log.error("a worker is blocked past the time of its job; it is ended and replaced", extra={"worker": child.wid})  # fmt: skip
             elif self._forge:
-                await self._forge.queue.beat(child.wid, {"blocked": json.dumps(child.blocked_words())})
+                blocked = child.blockage.to_json() if child.blockage else "null"
+                await self._forge.queue.beat(child.wid, {"blocked": blocked})
 
     # -- the way out ----------------------------------------------------------------------------------------------
 

@@ -18,8 +18,10 @@ from ironforge.forge import Forge
 from ironforge.periodic import every, patiently
 from ironforge.queue.readings import WorkerInfo
 from ironforge.task import JobHandler
+from ironforge.worker.board import Board
 from ironforge.worker.child import connect_patiently
 from ironforge.worker.crew import Crew, CrewOptions
+from ironforge.worker.failure import policies_of
 from ironforge.worker.keeper import LOOK_S, Keeper
 from ironforge.worker.loops import run_loop
 from ironforge.worker.processes import check_importable
@@ -100,9 +102,10 @@ class Worker:
         await self._unless_stopped(patiently(partial(queue.register, wid, info)))
         if self._stop_asked.is_set():
             return
-        keeper = Keeper(queue.url, self._forge.settings.namespace, wid)
+        board = Board.make(options.concurrency)
+        keeper = Keeper(queue, wid, board, options.grace_s, policies_of(self._forge.tasks))
         watching = asyncio.create_task(every(LOOK_S, keeper.look, "keeper"))
-        crew = self._crew = Crew(queue, wid, self._forge.tasks, options)
+        crew = self._crew = Crew(queue, wid, self._forge.tasks, options, board)
         try:
             await crew.serve()
         finally:
@@ -110,6 +113,7 @@ class Worker:
             watching.cancel()
             await crew.abandon()
             await asyncio.to_thread(keeper.goodbye)
+            board.let_go()
         if crew.recycled and not self._stop_asked.is_set():
             log.warning("a handler that does not end is left behind; the worker goes on under a new name")
 

@@ -19,12 +19,12 @@ from ironforge.queue.backend import RedisQueue
 from tests.queue.state import check_books
 from tests.redis_server import RedisServer
 from tests.system.bench import Bench, ended, is_running
-from tests.system.processes import ROOT, await_text, children_of, environment, is_alive, running
+from tests.system.processes import ROOT, await_text, children_of, environment, is_alive, running, stop
 from tests.waiting import eventually, wait_until
 
 PROGRAM = """
 from ironforge import Worker
-from tests.system.tasks_forge import forge
+from {tasks} import forge
 
 if __name__ == "__main__":
     Worker(forge, concurrency=4, shutdown_timeout_s=0.5, grace_s=0.5).run()
@@ -32,14 +32,20 @@ if __name__ == "__main__":
 
 
 @contextmanager
-def _program(bench: Bench, ready: bool = True) -> Iterator[subprocess.Popen[bytes]]:
-    path, log = bench.folder / "program.py", bench.folder / "w1.log"
-    path.write_text(PROGRAM)
+def _program(
+    bench: Bench, ready: bool = True, tasks: str = "tests.system.tasks_forge"
+) -> Iterator[subprocess.Popen[bytes]]:
+    path, log = bench.folder / "program.py", bench.folder / "program.log"
+    path.write_text(PROGRAM.format(tasks=tasks))
     log.touch()
     with running([sys.executable, str(path)], bench.env, log, cwd=ROOT) as program:
         if ready:
             await_text(log, "worker ready")
         yield program
+
+
+def _log(bench: Bench) -> str:
+    return (bench.folder / "program.log").read_text()
 
 
 def _keeper(program: int) -> int | None:
@@ -99,7 +105,7 @@ async def test_with_its_registration_lost_it_goes_on_under_another(queue: RedisQ
         (done,) = await ended(queue, [job])
         assert [attempt.outcome for attempt in done.attempts] == ["released", "completed"]
         assert len(bench.lines("end")) == 1, "the first run did not go on"
-        assert "Traceback" not in bench.log()
+        assert "Traceback" not in _log(bench)
     await check_books(queue)
 
 
@@ -110,6 +116,45 @@ async def test_a_handler_that_does_not_end_is_left_behind(queue: RedisQueue, ben
         assert dead.last_error and dead.last_error.type == "TimeLimitExceeded"
         after = await queue.enqueue_many([NewJob("quick", b'{"mark":%d}' % at) for at in range(4)])
         assert {one.status for one in await ended(queue, after)} == {JobStatus.COMPLETED}
+
+
+async def test_one_that_is_blocked_past_the_time_of_its_job_loses_its_lease(
+    queue: RedisQueue, bench: Bench
+) -> None:
+    """Nobody ends it: the job fails, the others run elsewhere, and when its loop turns again it goes on."""
+    tasks = "tests.worker.hard_tasks"
+    with _program(bench, tasks=tasks):
+        neighbour = await queue.enqueue(NewJob("nap", b'{"mark":1,"s":1}'))
+        await is_running(queue, neighbour)
+        blocker = await queue.enqueue(NewJob("blocks", b'{"mark":2,"s":9}', max_retries=1))
+        (before,) = [worker.id for worker in await queue.workers()]
+
+        async def shown() -> bool:
+            blocked = [worker.blocked for worker in await queue.workers() if worker.blocked]
+            return any(one["job_id"] == blocker.id and "in blocks" in one["stack"] for one in blocked)
+
+        await eventually(shown, 10, "what blocks the program")
+
+        async def failed() -> bool:
+            return (await queue.get(blocker.id)).status is JobStatus.RETRYING
+
+        await eventually(failed, 10, "it failed at its limit")
+        found = await queue.get(blocker.id)
+        assert found.last_error and found.last_error.type == "TimeLimitExceeded"
+        assert "in blocks" in found.last_error.traceback and (found.crashes, found.lapses) == (0, 0)
+        await queue.cancel(blocker.id)
+        assert not bench.lines("end"), "it blocks on"
+        elsewhere = bench.worker(target=f"{tasks}:forge")
+        (done,) = await ended(queue, [neighbour], 10)
+        assert [attempt.outcome for attempt in done.attempts] == ["released", "completed"]
+        assert (done.retry_count, done.crashes, done.lapses) == (0, 0, 0)
+        assert stop(elsewhere) == 0
+        after = await queue.enqueue(NewJob("thread.quick", b'{"mark":3}'))
+        assert (await ended(queue, [after], 20))[0].status is JobStatus.COMPLETED, "it goes on"
+        assert before not in [worker.id for worker in await queue.workers()]
+        assert "lost its lease" in _log(bench) and "Traceback" not in _log(bench)
+        assert await queue.get(neighbour.id) == done
+    await check_books(queue)
 
 
 class TestOutage:
@@ -137,16 +182,16 @@ class TestOutage:
 
     async def test_redis_away_at_its_begin_and_at_its_end(self, server: RedisServer, bench: Bench) -> None:
         with _program(bench, ready=False) as program:
-            await_text(bench.folder / "w1.log", "waiting for it")
+            await_text(bench.folder / "program.log", "waiting for it")
             server.start()
-            await_text(bench.folder / "w1.log", "worker ready")
+            await_text(bench.folder / "program.log", "worker ready")
             async with RedisQueue(server.url, "programs") as queue:
                 job = await queue.enqueue(NewJob("nap", b'{"mark":1,"s":60}'))
                 await is_running(queue, job)
             server.kill()
             program.send_signal(signal.SIGTERM)
             assert program.wait(20) == 0
-            assert "Traceback" not in bench.log()
+            assert "Traceback" not in _log(bench)
             server.start()
             async with RedisQueue(server.url, "programs") as queue:
 
@@ -159,7 +204,7 @@ class TestOutage:
 
     async def test_stopped_while_it_waits_for_redis(self, server: RedisServer, bench: Bench) -> None:
         with _program(bench, ready=False) as program:
-            await_text(bench.folder / "w1.log", "waiting for it")
+            await_text(bench.folder / "program.log", "waiting for it")
             program.send_signal(signal.SIGTERM)
             assert program.wait(5) == 0
-        assert "Traceback" not in bench.log()
+        assert "Traceback" not in _log(bench)

@@ -1,4 +1,4 @@
-"""A proxy in front of the test's Redis, and a queue that speaks through it."""
+"""A Redis of one server, a proxy in front of it, and queues that speak through it and past it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ import pytest
 
 from ironforge.queue.backend import RedisQueue
 from tests.faults.proxy import FaultProxy
+from tests.redis_server import RedisServer
+
+
+@pytest.fixture(scope="session")
+def redis_url(redis_server: RedisServer) -> str:
+    """Whichever form of Redis the other tests run on: the proxy stands before one server."""
+    return redis_server.url
 
 
 @pytest.fixture

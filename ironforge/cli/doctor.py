@@ -1,4 +1,4 @@
-"""`ironforge doctor`: is this Redis fit for jobs, and do the books agree? Changes nothing."""
+"""`ironforge doctor`: is this Redis fit for jobs, and do the books agree? Changes nothing unless --repair is given."""
 
 from __future__ import annotations
 
@@ -6,46 +6,20 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ironforge import config
+from ironforge.cli.books import Check, Progress, look_at_books, repair_books
 from ironforge.cli.output import add_json, coloured, print_json
 from ironforge.errors import StartupError, StoreUnavailable
 from ironforge.safe_text import safe_text
 
 if TYPE_CHECKING:
-    from ironforge.queue.auditor import Audit, Finding
     from ironforge.queue.backend import RedisQueue
 
 LARGEST_SKEW_S = 5.0
 SHOWN = 50
-# By the rule that was broken. {key} is where it stands, {subject} the job or group.
-REWRITE = "note its payload (HGET {key} payload), DEL {key} and its index entries, and submit it again"
-ADVICE = {
-    "ghost": "it can never run, and is counted; to be rid of it: ZREM {key} {subject}",
-    "not_indexed": "it will never run: note its payload (HGET {key} payload), DEL {key}, and submit it again",
-    "unknown_queue": "its due jobs are not promoted: submit any job to this queue, which makes it known",
-    "unclaimed": "it runs nowhere and never ends: " + REWRITE,
-    "claim": "to be rid of it: SREM {key} {subject}",
-    "claimed": "it is dropped when that worker ends",
-    "suspect": "it runs, but not in the company it should have; cancel and retry it to have it placed again",
-    "group": "'ironforge dlq groups' may count it wrong; retry or delete the job",
-    "other_group": "'ironforge dlq groups' counts it twice; to be rid of it: ZREM {key} {subject}",
-    "group_count": "the list of groups shows a wrong count; ZADD the right one to {key}",
-    "damaged": "something else wrote this key: DEL {key}",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of the report. `advice` says what to do where it is not well."""
-
-    name: str
-    well: bool
-    detail: str
-    advice: str = ""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
@@ -54,28 +28,48 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Exits 0 only when all is well, and names what is not.",
     )
     add_json(parser)
+    parser.add_argument("--sample", type=_count, metavar="N", help="a quick look at about N jobs only")
+    parser.add_argument("--repair", action="store_true", help="put right what is safe; asks first")
+    parser.add_argument("--yes", action="store_true", help="repair without asking")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="tell what --repair would do, and change nothing"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    show_progress = sys.stderr.isatty() and not args.json
-    try:
-        checks = asyncio.run(_checks(config.load(), _tell if show_progress else lambda _: None))
-    finally:
-        if show_progress:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-    if args.json:
-        print_json(
-            {"well": all(check.well for check in checks), "checks": [asdict(check) for check in checks]}
+    args.repair = args.repair or args.dry_run
+    if args.repair and args.sample:
+        print("ironforge: --repair looks at everything; leave --sample out", file=sys.stderr)
+        return 2
+    if args.repair and not (args.yes or args.dry_run or sys.stdin.isatty()):
+        print(
+            "ironforge: --repair asks on a terminal; give --yes, or --dry-run to see first", file=sys.stderr
         )
+        return 2
+    checks, repairs = asyncio.run(_examine(config.load(), args))
+    well = all(check.well for check in checks)
+    if args.json:
+        report = {"well": well, "checks": [asdict(check) for check in checks]}
+        print_json({**report, "repairs": repairs} if args.repair else report)
     else:
         _print(checks)
-    return 0 if all(check.well for check in checks) else 1
+    return 0 if well else 1
 
 
-async def _checks(settings: config.Settings, tell: Callable[[Audit], None]) -> list[Check]:
+def _count(word: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number of jobs")
+    return int(word)
+
+
+async def _examine(
+    settings: config.Settings, args: argparse.Namespace
+) -> tuple[list[Check], list[dict[str, object]]]:
+    """The checks, after the repairs that were asked for, and these."""
     from ironforge.forge import Forge
 
     forge = Forge(settings=settings)
+    repairs: list[dict[str, object]] = []
     try:
         queue = await forge.connect(check=False)
         health = await queue.health()
@@ -85,9 +79,12 @@ async def _checks(settings: config.Settings, tell: Callable[[Audit], None]) -> l
             _memory(health.used_memory, health.max_memory),
             await _scripts(queue),
         ]
-        if checks[-1].well:
-            return checks + await _books(queue, tell)
-        return [*checks, Check("books", False, "not looked at, since that takes a script")]
+        if not checks[-1].well:
+            return [*checks, Check("books", False, "not looked at, since that takes a script")], repairs
+        progress = Progress(sys.stderr.isatty() and not args.json)
+        if args.repair:
+            repairs = await repair_books(queue, args, progress)
+        return checks + await look_at_books(queue, args.sample, progress), repairs
     finally:
         await forge.aclose()
 
@@ -148,31 +145,6 @@ async def _scripts(queue: RedisQueue) -> Check:
         advice = "give this user the right to run scripts (EVAL, EVALSHA, SCRIPT)"
         return Check("scripts", False, f"the server refuses them: {error}", advice)
     return Check("scripts", True, f"{len(names)} compiled")
-
-
-async def _books(queue: RedisQueue, tell: Callable[[Audit], None]) -> list[Check]:
-    from ironforge.queue.auditor import audit
-
-    found = await audit(queue, tell=tell)
-    looked = f"{found.jobs:,} jobs and {found.entries:,} index entries looked at"
-    if not found.findings:
-        return [Check("books", True, looked)]
-    more = "" if found.whole else ", the rest was not looked at"
-    advice = "what is named below was changed by hand, or by a bug: please report it if nobody did"
-    return [
-        Check("books", False, f"{len(found.findings):,} findings; {looked}{more}", advice),
-        *(Check(one.rule, False, f"{one.subject} {one.detail}", _advice(one)) for one in found.findings),
-    ]
-
-
-def _advice(finding: Finding) -> str:
-    return ADVICE.get(finding.rule, REWRITE).format(key=finding.key, subject=finding.subject)
-
-
-def _tell(found: Audit) -> None:
-    """Progress on a terminal."""
-    words = f"{found.jobs:,} jobs, {found.entries:,} index entries"
-    print(f"\r\x1b[K{words} looked at", end="", file=sys.stderr, flush=True)
 
 
 def _print(checks: list[Check]) -> None:

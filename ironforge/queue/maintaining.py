@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 
 from ironforge.job import DEFAULT_QUEUE
@@ -14,6 +15,7 @@ from ironforge.queue.working import LEASE_MS
 COMPLETED_KEPT = 10_000
 # Longer without a reaper's tick means an outage: then every worker first gets a whole lease to come back.
 OUTAGE_MS = 5_000
+TRIM_S = 0.5  # of each tick at most, so that trimming keeps pace whatever is completed meanwhile
 _LAPSED = json.dumps(
     {"type": "WorkerLost", "message": "the worker's lease ran out and nobody saw why", "traceback": ""}
 )
@@ -41,9 +43,21 @@ class Maintaining(Namespace):
             reaped.update(wid.decode() for wid in wids)
         return sorted(reaped)
 
-    async def trim(self, limit: int = 500, keep: int = COMPLETED_KEPT) -> int:
-        """Removes completed and cancelled jobs whose retention ended; returns how many."""
-        return sum([await shard.call("trim", keep, limit, *names) async for shard, names in self._served()])
+    async def trim(self, limit: int = 500, keep: int = COMPLETED_KEPT, spend_s: float = TRIM_S) -> int:
+        """Removes completed and cancelled jobs whose retention ended; returns how many.
+
+        Args:
+            limit: at most so many in one script call, which others have to wait for.
+            spend_s: calls are made until nothing is left, or so long.
+        """
+        gone, until = 0, time.monotonic() + spend_s
+        async for shard, names in self._served():
+            while True:
+                removed = await shard.call("trim", keep, limit, *names)
+                gone += removed
+                if removed < limit or time.monotonic() >= until:
+                    break
+        return gone
 
     async def _served(self) -> AsyncIterator[tuple[Shard, list[str]]]:
         """Shards that have queues, with their names; `default` counts as one."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -64,22 +66,76 @@ async def test_a_deleted_hash_and_a_ghost_are_named_with_what_to_do(books: Redis
     shown = _doctor(books, 1)
     assert f"{job.id} is listed in default:queued, but there is no such job" in shown
     assert "ghost␛[31m is listed in default:dead" in shown and "\x1b" not in shown
-    assert f"ZREM {books.keys.index('default', 'queued')} {job.id}" in shown
+    assert "ironforge doctor --repair puts it right" in shown
 
 
-async def test_its_advice_makes_the_books_well(books: RedisQueue) -> None:
+async def test_what_it_does_not_repair_has_an_advice_that_helps(books: RedisQueue) -> None:
     job = await books.enqueue(NewJob("greet"))
-    await books.client.delete(books.keys.job(job.id))
-    await books.client.zadd(books.keys.index("default", "dead"), {"ghost": 1})
-    await books.client.sadd(books.keys.claims("gone"), "ghost")
     await books.client.set(books.keys.job("text"), "no job")
+    await books.client.set(books.keys.prefix + "notes", "of somebody")
+    await books.client.delete(books.keys.job(job.id))
+    _doctor(books, 1, "--repair", "--yes")
     wrong = [check for check in _report(books, 1)["checks"] if not check["well"] and check["name"] != "books"]
-    assert len(wrong) == 4
+    assert {check["name"] for check in wrong} == {"damaged", "unknown_key"}
     for check in wrong:
-        advised = re.search(r"(?:ZREM|SREM|DEL) \S+(?: \S+)?$", check["advice"])
+        advised = re.search(r"DEL \S+$", check["advice"])
         assert advised, check
         await books.client.execute_command(*advised[0].split())
     _report(books, 0)
+
+
+async def test_repair_with_yes_makes_the_books_well_and_says_what_it_did(books: RedisQueue) -> None:
+    kept, gone = await books.enqueue_many([NewJob("greet"), NewJob("greet")])
+    await books.client.zrem(books.keys.index("default", "queued"), kept.id)
+    await books.client.delete(books.keys.job(gone.id))
+    shown = _doctor(books, 0, "--repair", "--yes")
+    assert f"repaired not_indexed: {kept.id} is queued but in no list of queue default: " in shown
+    assert (
+        f"repaired ghost: {gone.id} is listed in default:queued" in shown
+        and "the difference entered" in shown
+    )
+    assert await books.client.zscore(books.keys.index("default", "queued"), kept.id)
+    _report(books, 0)
+
+
+async def test_a_dry_run_tells_and_changes_nothing(books: RedisQueue) -> None:
+    await books.client.zadd(books.keys.index("default", "dead"), {"ghost": 1})
+    report = json.loads(_doctor(books, 1, "--dry-run", "--json"))
+    (ghost,) = [one for one in report["repairs"] if one["rule"] == "ghost"]
+    assert ghost["done"] == ["removed from default:dead"]
+    assert await books.client.zscore(books.keys.index("default", "dead"), "ghost") == 1
+
+
+async def test_repair_asks_and_without_an_answer_does_nothing(books: RedisQueue) -> None:
+    await books.client.zadd(books.keys.index("default", "dead"), {"ghost": 1})
+    primary, secondary = pty.openpty()
+    with os.fdopen(primary, "wb", buffering=0) as terminal, os.fdopen(secondary) as stdin:
+        asked = subprocess.Popen(
+            ironforge("doctor", "--repair"), env=environment(books.url, books.namespace), stdin=stdin,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        terminal.write(b"n\n")
+        shown, _ = asked.communicate(timeout=60)
+    assert "3 findings can be repaired; --dry-run says how. Repair them? (y/n)" in shown
+    assert asked.returncode == 1
+    assert await books.client.zscore(books.keys.index("default", "dead"), "ghost") == 1
+
+
+def test_repair_without_a_terminal_needs_a_yes(durable: str, namespace: str) -> None:
+    refused = subprocess.run(
+        ironforge("doctor", "--repair"), env=environment(durable, namespace), stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert refused.returncode == 2
+    assert refused.stderr == "ironforge: --repair asks on a terminal; give --yes, or --dry-run to see first\n"
+
+
+async def test_a_sample_is_a_quick_look(books: RedisQueue) -> None:
+    await books.enqueue_many([NewJob("greet") for _ in range(3000)])
+    shown = _doctor(books, 0, "--sample", "500")
+    found = re.search(r"([\d,]+) jobs and ([\d,]+) index entries looked at, a sample", shown)
+    assert found and 500 <= int(found[1].replace(",", "")) < 2000
+    assert 50 <= int(found[2]) <= 500
 
 
 async def test_it_changes_nothing(books: RedisQueue) -> None:

@@ -158,7 +158,7 @@ async def _unlisted_group(queue: RedisQueue, ids: dict[str, str]) -> None:
         (_elsewhere, "several_places", "queued"),
         (_ghost_claim, "claim", "ghost"),
         (_ghost_in_group, "ghost", "ghost"),
-        (_left_in_group, "group", "queued"),
+        (_left_in_group, "other_group", "queued"),
         (_other_group, "other_group", "dead"),
         (_unlisted_group, "group", "dead"),
     ],

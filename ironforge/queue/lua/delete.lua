@@ -1,6 +1,6 @@
 -- delete.lua: any job that does not run -> gone.
 --
--- Uses: once, groups
+-- Uses: stats, once, groups
 -- KEYS[1] prefix
 -- ARGV[1] job id, ARGV[2] idempotency key or '', ARGV[3] request hash
 --
@@ -21,5 +21,7 @@ if status == 'dead' then leave_group(id, job[3]) end
 touch(queue)
 write_moves()
 redis.call('UNLINK', job_key(id))
+count('removed') -- see ledger.lua
 write_queues()
+write_stats()
 return remember(key, hash, 'deleted')

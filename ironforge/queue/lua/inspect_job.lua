@@ -1,51 +1,54 @@
--- inspect_job.lua: where one job is, read at one moment, so that a live system is no false alarm; changes nothing.
+-- inspect_job.lua: what is wrong with some jobs, each judged at one moment; changes nothing.
 --
+-- Uses: stats, ready, finish, books, judge
 -- KEYS[1] prefix
--- ARGV[1] job id; where the id was found, each '' for nowhere: ARGV[2] a queue whose indexes to look in too,
--- ARGV[3] a worker whose claims to look in, ARGV[4] an error group to look in
+-- ARGV[1] where the ids were found: 'hash', 'index', 'claims' or 'group'; ARGV[2] of which queue, worker or error group,
+-- ARGV[3] in which index of the queue, ARGV[4…] job ids
 --
--- Returns {status or '', queue or '', fact, …}. Facts: `in:<queue>:<part>` for each index that holds it; `damaged` (its
--- key is no hash, or a hash without a status); `known` (its queue is among the queues); `worker:<id>`, whose claims
--- hold it (`claimed`) and who has a lease (`registered`); `group:<fingerprint>`, which holds it (`grouped`) and is among
--- the groups (`listed`); `crashed` (two crashes or more); `held` by ARGV[3], who has a lease (`holder`); `member` of ARGV[4].
+-- Returns {id, rule, status, queue, words, …} for each rule that is broken; nothing for a job that is well, and for one
+-- that is no longer where it was found. The rules are in rules.py.
+-- A hash is judged against all that it names, an index entry only as far as its job does not name this place: the two
+-- together show whether each job is in exactly one place.
 
-local PARTS = { 'queued', 'suspects', 'scheduled', 'retrying', 'running', 'completed', 'dead', 'cancelled' }
+local found, name, part = ARGV[1], ARGV[2], ARGV[3]
+local reply = {}
 
-local id, found_in, holder, group = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local job = redis.pcall('HMGET', job_key(id), 'status', 'queue', 'worker', 'fingerprint', 'crashes')
-if job.err then job = {} end
-local reply = { job[1] or '', job[2] or '' }
-
-local function fact(holds, words)
-  if holds and holds ~= 0 then reply[#reply + 1] = words end
-end
-
-local function look_in(queue)
-  for _, part in ipairs(PARTS) do
-    fact(redis.call('ZSCORE', queue_key(queue, part), id), 'in:' .. queue .. ':' .. part)
+local function sayer(id, job)
+  return function(rule, words)
+    for _, value in ipairs({ id, rule, job.status or '', job.queue or '', words }) do reply[#reply + 1] = value end
   end
 end
 
-if job[2] then
-  look_in(job[2])
-  fact(redis.call('SISMEMBER', P .. 'queues', job[2]), 'known')
+local function inspect_hash(id)
+  local word, job = booked(id)
+  if word == 'damaged' then sayer(id, job)('damaged', '') end
+  if word == 'job' then judge(job, sayer(id, job)) end
 end
-if found_in ~= '' and found_in ~= job[2] then look_in(found_in) end
-if not job[1] then fact(redis.call('EXISTS', job_key(id)), 'damaged') end
-if job[3] then
-  fact(true, 'worker:' .. job[3])
-  fact(redis.call('SISMEMBER', worker_key(job[3], 'claims'), id), 'claimed')
-  fact(redis.call('ZSCORE', P .. 'workers', job[3]), 'registered')
+
+local function inspect_entry(id)
+  local named = ask('HMGET', job_key(id), 'status', 'queue', 'crashes')
+  if named and named[2] == name and place_of(named[1], tonumber(named[3]) or 0) == part then return end
+  if not score_in(queue_key(name, part), id) then return end
+  local word, job = booked(id)
+  if word == 'gone' then return sayer(id, job)('ghost', name .. ':' .. part) end
+  if word == 'damaged' or (job.queue == name and job.place == part) then return end
+  local twice = score_in(queue_key(job.queue, job.place), id)
+  sayer(id, job)(twice and 'several_places' or 'wrong_place', name .. ':' .. part)
 end
-if job[4] then
-  fact(true, 'group:' .. job[4])
-  fact(redis.call('ZSCORE', P .. 'dead:group:' .. job[4], id), 'grouped')
-  fact(redis.call('ZSCORE', P .. 'dead:groups', job[4]), 'listed')
+
+local function inspect_claim(id)
+  if not holds(worker_key(name, 'claims'), id) then return end
+  local _, job = booked(id)
+  if job.status ~= 'running' or job.worker ~= name then sayer(id, job)('claim', name) end
 end
-fact((tonumber(job[5]) or 0) >= 2, 'crashed')
-if holder ~= '' then
-  fact(redis.call('SISMEMBER', worker_key(holder, 'claims'), id), 'held')
-  fact(redis.call('ZSCORE', P .. 'workers', holder), 'holder')
+
+local function inspect_member(id)
+  if not score_in(P .. 'dead:group:' .. name, id) then return end
+  local word, job = booked(id)
+  if word == 'gone' then return sayer(id, job)('ghost', 'error group ' .. name) end
+  if word == 'job' and (job.status ~= 'dead' or job.fingerprint ~= name) then sayer(id, job)('other_group', name) end
 end
-if group ~= '' then fact(redis.call('ZSCORE', P .. 'dead:group:' .. group, id), 'member') end
+
+local inspect = ({ hash = inspect_hash, index = inspect_entry, claims = inspect_claim, group = inspect_member })[found]
+for i = 4, #ARGV do inspect(ARGV[i]) end
 return reply

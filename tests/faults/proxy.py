@@ -17,10 +17,13 @@ from random import Random
 from typing import Literal
 from urllib.parse import urlsplit
 
+from tests.chaos.pacing import during
 from tests.faults.frames import Frames, words
+from tests.waiting import eventually
 
 Direction = Literal["to_server", "to_client"]
 _CHUNK = 64 * 1024
+_LONGEST_S = 3600.0
 _QUEUED = 16  # chunks that wait for a slow line; then the sender is not read any more
 
 
@@ -262,8 +265,9 @@ class Link:
         loop = asyncio.get_running_loop()
         while True:
             came, data, is_last = await line.get()
-            while self._flow.hold or loop.time() < came + self._flow.lag_s:
-                await asyncio.sleep(0.005)
+            await eventually(
+                lambda came=came: not self._flow.hold and loop.time() >= came + self._flow.lag_s, _LONGEST_S
+            )
             while data and way not in self._dead:
                 if way in self._flow.swallow:
                     self._dead.add(way)
@@ -277,7 +281,7 @@ class Link:
                 except OSError:
                     return
                 if rate is not None:
-                    await asyncio.sleep(len(piece) / rate)
+                    await during(len(piece) / rate)
             if is_last:
                 return
 

@@ -12,6 +12,7 @@ from random import Random
 
 from ironforge.queue.backend import RedisQueue
 from ironforge.queue.scripts import script
+from tests.chaos.pacing import during
 from tests.faults.actor import Actor, act_all
 from tests.faults.book import Verdict, judge
 from tests.faults.proxy import FaultProxy, some_replies
@@ -87,5 +88,5 @@ async def run_actors(
 
 async def _tell(actors: list[Actor], operations: int, tell: Callable[[str], None]) -> None:
     while True:
-        await asyncio.sleep(5)
+        await during(5)
         tell(f"replies: {sum(actor.done.total() for actor in actors):,} of {operations:,} operations")

@@ -133,6 +133,8 @@ class Child:
         """Its watchdog could not tell, because C code keeps the interpreter."""
         self.board.ask_stack(self.pid)
         await asyncio.sleep(ANSWER_S)
+        if self.tied.process.returncode is not None:  # it ended meanwhile, and its board may be closed
+            return ""
         return stack_of_dump(self.board.asked_stack())
 
     def _look_at_memory(self) -> None:

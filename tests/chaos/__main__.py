@@ -7,11 +7,14 @@ import asyncio
 import importlib
 import importlib.util
 import json
+import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
+import traceback
 from dataclasses import asdict
 from pathlib import Path
 
@@ -34,6 +37,8 @@ SCENARIOS = (
 
 def main() -> int:
     chosen = _arguments()
+    # What was started is ended whichever way this one is.
+    signal.signal(signal.SIGTERM, _interrupt)
     missed = False
     results: dict[str, list[dict[str, object]]] = {}
     for name in chosen.scenario or _present():
@@ -56,8 +61,17 @@ def main() -> int:
     return int(missed)
 
 
+def _interrupt(_number: int, _frame: object) -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 async def _run(scenario: Scenario, setting: Setting) -> list[Row]:
-    return await scenario(setting)
+    """Its rows; one that says why, when it could not go on: the others run all the same."""
+    try:
+        return await scenario(setting)
+    except Exception as error:
+        traceback.print_exc()
+        return [Row("it could not go on", f"{type(error).__name__}: {error}", "to the end", False)]
 
 
 def _arguments() -> argparse.Namespace:

@@ -14,11 +14,9 @@ from ironforge.queue.working import LEASE_MS
 from tests.chaos.fleet import Fleet, Group, send
 from tests.chaos.ledger import Ledger
 from tests.chaos.pacing import during
-from tests.chaos.scorecard import Setting
 from tests.redis_server import RedisServer
 from tests.waiting import eventually
 
-KILLS, STOPS, OUTAGES, FLUSHES = 200, 20, 10, 50
 LEASE_S = LEASE_MS / 1000
 LONG_OUTAGE_S = 7.0  # longer than the reaper trusts its own silence
 Verb = Literal["child", "host", "supervisor", "stop host", "stop child", "stop supervisor", "redis", "forget"]
@@ -35,24 +33,38 @@ class Event(NamedTuple):
     seconds: float
 
 
-def plan(setting: Setting) -> list[Event]:
+class Sizes(NamedTuple):
+    """How much is done to how many jobs. Stops, and hosts that die, only before a share `slow_until`: their jobs wait
+    for a lease to run out."""
+
+    jobs: int
+    kills: int
+    stops: int
+    outages: int
+    flushes: int
+    slow_until: float = 0.95
+
+
+def plan(sizes: Sizes, seed: int) -> list[Event]:
     """All that will be done, from the seed alone."""
-    rng = Random(setting.seed)
+    rng = Random(seed)
     verbs: list[Verb] = []
-    for at in range(setting.of(KILLS, 6)):
+    for at in range(sizes.kills):
         verbs.append(_KILLS[at % len(_KILLS)])
-    for at in range(setting.of(STOPS, 2)):
+    for at in range(sizes.stops):
         verbs.append(_STOPS[at % len(_STOPS)])
-    verbs += ("redis",) * setting.of(OUTAGES)
-    verbs += ("forget",) * setting.of(FLUSHES)
+    verbs += ("redis",) * sizes.outages
+    verbs += ("forget",) * sizes.flushes
     events: list[Event] = []
     for at, verb in enumerate(verbs):
-        seconds = 0.0
+        seconds, until = 0.0, 0.95
         if verb == "redis":
             seconds = LONG_OUTAGE_S if at % 4 == 0 else rng.uniform(0, 2)
         elif verb.startswith("stop"):
-            seconds = LEASE_S + rng.uniform(1.5, 5)
-        events.append(Event(rng.uniform(0.02, 0.95), verb, rng.random(), seconds))
+            seconds, until = LEASE_S + rng.uniform(1.5, 5), sizes.slow_until
+        elif verb == "host":
+            until = sizes.slow_until
+        events.append(Event(rng.uniform(0.02, until), verb, rng.random(), seconds))
     return sorted(events)
 
 
@@ -68,7 +80,11 @@ class Record:
 
     def calm(self, begin: float, end: float) -> bool:
         """Whether Redis was there all the time."""
-        return all(back < begin or gone > end for gone, back in self.outages)
+        return self.last_return(begin, end) == begin
+
+    def last_return(self, begin: float, end: float) -> float:
+        """When Redis last came back between these instants; `begin` when it never was away."""
+        return max((back for gone, back in self.outages if gone < end and begin < back), default=begin)
 
 
 class Director:

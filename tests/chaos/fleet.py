@@ -77,12 +77,12 @@ class Fleet:
         self._folder = folder
         self._ledger = ledger
         self._words = words
-        self._started = 0
+        self.started = 0
 
     def start(self) -> Group:
         """One more group."""
-        self._started += 1
-        log = self._folder / f"worker-{self._started}.log"
+        self.started += 1
+        log = self._folder / f"worker-{self.started}.log"
         with log.open("ab") as output:
             tied = lifeline.tie(
                 ironforge("worker", TARGET, *self._words),
@@ -158,10 +158,14 @@ class Fleet:
         send(left, signal.SIGKILL)
         return left
 
-    def tracebacks(self) -> list[str]:
-        """The logs in which a worker showed an error of its own."""
-        logs = sorted(self._folder.glob("worker-*.log"))
-        return [log.name for log in logs if "Traceback" in log.read_text(errors="replace")]
+    def errors(self) -> list[str]:
+        """What workers logged as an error of their own, and in which log: none of it has to happen."""
+        found: list[str] = []
+        for log in sorted(self._folder.glob("worker-*.log")):
+            text = log.read_text(errors="replace")
+            if (at := text.find("Traceback")) >= 0:
+                found.append(f"{log.name}: …{text[max(0, at - 200) : at + 3000]}")
+        return found
 
     def _ours(self) -> list[int]:
         return [pid for pid in self.seen if is_alive(pid) and _is_a_worker(pid)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from math import inf
 from random import Random
 from typing import NamedTuple
@@ -11,20 +11,28 @@ from typing import NamedTuple
 from ironforge.job import Job
 from ironforge.queue.backend import RedisQueue
 from tests.chaos.books import await_completed, read_books, retry_the_dead
-from tests.chaos.events import LEASE_S, Director, Event, Record, plan
+from tests.chaos.events import LEASE_S, Director, Event, Record, Sizes, plan
 from tests.chaos.fleet import Fleet
 from tests.chaos.ledger import Execution, Ledger
 from tests.chaos.load import Load, queues_for
-from tests.chaos.pacing import count_row, during, times_row
+from tests.chaos.pacing import all_row, clean_logs_row, during, times_row
 from tests.chaos.scorecard import Row, Setting
 from tests.redis_server import RedisServer
 
-JOBS = 50_000
+FULL = Sizes(jobs=50_000, kills=200, stops=20, outages=10, flushes=50)
 GROUPS, PROCESSES, SLOTS = 4, 2, 3
 
 
 async def run(setting: Setting) -> list[Row]:
-    jobs, events = setting.of(JOBS, 2_000), plan(setting)
+    least = (2_000, 6, 2, 1, 1)
+    return await play(
+        setting, Sizes(*(setting.of(full, few) for full, few in zip(FULL, least, strict=False)))
+    )
+
+
+async def play(setting: Setting, sizes: Sizes, groups: int = GROUPS) -> list[Row]:
+    """The scenario at any size."""
+    jobs, events = sizes.jobs, plan(sizes, setting.seed)
     server = RedisServer(
         setting.folder, str(setting.redis_server), "--appendonly", "yes", "--appendfsync", "always"
     )
@@ -41,7 +49,7 @@ async def run(setting: Setting) -> list[Row]:
     fleet = Fleet(server.url, "chaos", setting.folder, ledger, words)
     try:
         async with RedisQueue(server.url, "chaos") as queue:
-            return await _run(setting, Scene(jobs, events, server, ledger, fleet, queue))
+            return await _run(setting, Scene(jobs, groups, events, server, ledger, fleet, queue))
     finally:
         left = fleet.close()
         if server.process:
@@ -51,6 +59,7 @@ async def run(setting: Setting) -> list[Row]:
 
 class Scene(NamedTuple):
     jobs: int
+    groups: int
     events: list[Event]
     server: RedisServer
     ledger: Ledger
@@ -59,10 +68,10 @@ class Scene(NamedTuple):
 
 
 async def _run(setting: Setting, scene: Scene) -> list[Row]:
-    jobs, events, server, ledger, fleet, queue = scene
+    jobs, groups, events, server, ledger, fleet, queue = scene
     load = Load(queue, ledger, jobs, Random(setting.seed + 1))
     director = Director(fleet, server, queue, ledger)
-    for _ in range(GROUPS):
+    for _ in range(groups):
         fleet.start()
     submitting = asyncio.create_task(load.submit())
     telling = asyncio.create_task(_tell(setting, director, ledger, jobs, len(events)))
@@ -83,28 +92,53 @@ async def _run(setting: Setting, scene: Scene) -> list[Row]:
         Row("what was done", ", ".join(f"{count} × {verb}" for verb, count in sorted(record.done.items()))),
         *books.rows(ledger, 0.02),
         Row("dead after three of our kills, run by a retry", f"{len(dead)} of {jobs:,}"),
-        *_times(record, ledger, books.jobs.values()),
-        count_row("workers that showed a traceback", len(fleet.tracebacks()), len(list(setting.folder.glob("worker-*.log")))),
+        _charges(record, ledger, books.jobs),
+        *_times(record, ledger, books.jobs),
+        clean_logs_row(fleet),
     ]  # fmt: skip
 
 
-def _times(record: Record, ledger: Ledger, jobs: Iterable[Job | None]) -> list[Row]:
-    child = [
-        again.started - at
-        for at, pid in record.child_deaths
-        for _, again in _reruns(ledger, at, [pid])
-        if record.calm(at, again.started)
-    ]
-    host, upset = list[float](), list[float]()
+def _times(record: Record, ledger: Ledger, jobs: Mapping[str, Job | None]) -> list[Row]:
+    child, host, upset, alone = list[float](), list[float](), list[float](), list[float]()
+    for at, pid in record.child_deaths:
+        for lost, again in _reruns(ledger, at, [pid]):
+            if _crashes_until(jobs[lost.job_id], pid) > 1:
+                alone.append(again.started - at)
+            elif record.calm(at, again.started):
+                child.append(again.started - at)
     for at, pids in record.host_deaths:
         for _, again in _reruns(ledger, at, pids):
-            (host if record.calm(at, again.started) else upset).append(again.started - at)
+            since = record.last_return(at, again.started)
+            (host if since == at else upset).append(again.started - since)
     return [
         times_row("child killed → its jobs run elsewhere", child, 2.0),
+        times_row("… of jobs that this was the second time for, and that have to run alone", alone, None),
         times_row("host lost → its jobs run elsewhere", host, LEASE_S + 2),
-        times_row("… with Redis away in between", upset, None),
-        times_row("Redis answers again → first completion", _first_completions(record, jobs), 5.0),
+        times_row("… after Redis came back in between", upset, LEASE_S + 4),
+        times_row("Redis answers again → first completion", _first_completions(record, jobs.values()), 5.0),
     ]
+
+
+def _crashes_until(job: Job | None, pid: int) -> int:
+    """How often its process had died when this one did."""
+    outcomes: list[str] = []
+    for attempt in job.attempts if job else ():
+        outcomes.append(attempt.outcome)
+        if f"-{pid}-" in attempt.worker:
+            break
+    return outcomes.count("crashed")
+
+
+def _charges(record: Record, ledger: Ledger, jobs: Mapping[str, Job | None]) -> Row:
+    """A child's death is seen, so it is a crash: it never has to wait for a lease."""
+    crashed = cut_off = 0
+    for at, pid in record.child_deaths:
+        for lost in ledger.cut_off([pid], at):
+            job = jobs.get(lost.job_id)
+            outcomes = [one.outcome for one in job.attempts if f"-{pid}-" in one.worker] if job else []
+            cut_off += 1
+            crashed += "crashed" in outcomes
+    return all_row("runs that a child's death cut off, charged as crashes", crashed, cut_off)
 
 
 def _reruns(ledger: Ledger, at: float, pids: list[int]) -> Iterator[tuple[Execution, Execution]]:

@@ -1,4 +1,4 @@
-"""Waiting for an instant, and figures of times."""
+"""Waiting for an instant, and rows of the scorecard."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 
+from tests.chaos.fleet import Fleet
 from tests.chaos.scorecard import Row
 from tests.waiting import eventually
 
@@ -38,7 +39,7 @@ def times_row(what: str, times_s: Sequence[float], at_most_s: float | None, shar
     )
     if at_most_s is None:
         return Row(what, value)
-    return Row(what, value, f"p{share * 100:.0f} ≤ {at_most_s:g} s", most <= at_most_s)
+    return Row(what, value, f"p{share * 100:.0f} ≤ {at_most_s:g} s", most <= at_most_s, timed=True)
 
 
 def count_row(what: str, found: int, of: int, at_most: int = 0) -> Row:
@@ -51,3 +52,10 @@ def count_row(what: str, found: int, of: int, at_most: int = 0) -> Row:
 def all_row(what: str, found: int, of: int) -> Row:
     """How many of how many; met when it is all of them, and there are some."""
     return Row(what, f"{found:,} of {of:,}", "all", found == of and of > 0)
+
+
+def clean_logs_row(fleet: Fleet) -> Row:
+    """Workers that logged a traceback."""
+    errors = fleet.errors()
+    value = f"{len(errors)} of {fleet.started} logs" + "".join(f"\n{error}" for error in errors[:2])
+    return Row("worker groups that logged a traceback", value, "0", not errors)

@@ -10,7 +10,7 @@ from tests.chaos.books import await_completed, read_books
 from tests.chaos.fleet import Fleet
 from tests.chaos.ledger import Ledger
 from tests.chaos.load import Load, queues_for
-from tests.chaos.pacing import all_row, count_row, times_row
+from tests.chaos.pacing import all_row, clean_logs_row, count_row, times_row
 from tests.chaos.scorecard import Row, Setting
 from tests.redis_server import RedisServer
 from tests.waiting import eventually
@@ -46,6 +46,7 @@ async def run(setting: Setting) -> list[Row]:
         count_row("crashes and lapses charged", lost, len(books.jobs)),
         times_row("time to leave", rolling.leaving_s, None),
         Row("longest time in which no job ended", f"{rolling.longest_pause_s:.2f} s"),
+        clean_logs_row(fleet),
     ]
 
 

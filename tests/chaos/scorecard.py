@@ -39,12 +39,14 @@ class Row:
         value: as it is printed, with its denominator: "0 of 50,000".
         target: as it is printed: "0"; "" for a figure that is only reported.
         ok: whether the target is met; None for a figure that is only reported.
+        timed: a busy machine may miss it.
     """
 
     what: str
     value: str
     target: str = ""
     ok: bool | None = None
+    timed: bool = False
 
 
 Scenario = Callable[[Setting], Awaitable[list[Row]]]

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import faulthandler
 import signal
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ironforge import lifeline
 from ironforge.embedded import find_server
 from ironforge.job import NewJob
 from ironforge.queue.backend import RedisQueue
+from ironforge.worker.board import STACK_SIGNAL, Board
+from ironforge.worker.started import Child
+from tests.chaos import events, kills, terms, zombies
+from tests.chaos.scorecard import Setting, printed
 from tests.redis_server import RedisServer
 from tests.system.bench import Bench
 from tests.waiting import eventually, wait_until
+
+SEED = 20_261_124
+# So few jobs under so many kills: the share follows from the sizes.
+BY_SIZE = ("jobs that ran more than once",)
 
 
 @pytest.fixture
@@ -44,3 +57,42 @@ async def test_a_worker_leaves_in_time_though_redis_does_not_answer(
     finally:
         server.process.send_signal(signal.SIGCONT)
         bench.close()
+
+
+async def test_a_child_that_ends_while_it_is_asked_for_its_stack_is_no_error() -> None:
+    board = Board.make(1)
+    board.turned(time.monotonic() - 10)
+    board.answer_stack_signal()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        # It does not know the signal, and dies of it.
+        child = Child("w", lifeline.tie(["sleep", "60"]), ours, board, claims=True)
+
+        async def end() -> None:
+            await asyncio.to_thread(child.wait)
+            child.forget()
+
+        try:
+            assert (await asyncio.gather(child.look(60), end()))[0], "it is blocked"
+        finally:
+            faulthandler.unregister(STACK_SIGNAL or 0)
+
+
+def _setting(folder: Path, name: str) -> Setting:
+    (folder / name).mkdir()
+    return Setting(SEED, 1.0, find_server()[0], folder / name, lambda _: None)
+
+
+async def test_nothing_is_lost_by_kills_stops_zombies_and_signals() -> None:
+    """All at the same time: they mostly wait for leases to run out."""
+    with tempfile.TemporaryDirectory(prefix="if-") as folder:
+        under = Path(folder)
+        sizes = events.Sizes(jobs=3_000, kills=20, stops=2, outages=1, flushes=3, slow_until=0.3)
+        found = await asyncio.gather(
+            kills.play(_setting(under, "kills"), sizes, groups=3),
+            terms.play(_setting(under, "terms"), terms.Sizes(cycles=5, away_rounds=0, groups=3)),
+            zombies.play(_setting(under, "zombies"), zombies.Sizes(rounds=50, late=10, rollbacks=1)),
+        )
+    for name, rows in zip(("kills", "terms", "zombies"), found, strict=True):
+        missed = [row for row in rows if row.ok is False and not row.timed and row.what not in BY_SIZE]
+        assert not missed, printed(name, SEED, 0, rows)

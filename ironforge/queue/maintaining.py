@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator
 
 from ironforge.job import DEFAULT_QUEUE
-from ironforge.queue.connection import store_errors
 from ironforge.queue.namespace import Namespace
 from ironforge.queue.shard import Shard
 from ironforge.queue.working import LEASE_MS
@@ -25,11 +24,7 @@ class Maintaining(Namespace):
     async def take_tick(self, duty: str, every_ms: int) -> bool:
         """Whether this process does the duty now, in all shards; one does within `every_ms`."""
         first = (await self.all_shards())[0]
-        with store_errors():
-            taken = await first.client.execute_command(
-                "SET", first.keys.tick(duty), "1", "NX", "PX", every_ms
-            )
-        return taken is not None
+        return await first.call("take_tick", duty, every_ms) == 1
 
     async def promote_due(self, limit: int = 500) -> int:
         """scheduled, retrying -> queued in every queue; at most `limit` of each per queue."""

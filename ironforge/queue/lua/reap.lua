@@ -14,6 +14,10 @@ local last, after = tonumber(found[1]), tonumber(found[2]) or 0
 if not last or now_ms - last > tonumber(ARGV[2]) or now_ms < last then
   after = now_ms + tonumber(ARGV[1])
 end
+if last and now_ms < last then -- a lease given before the clock ran back would last as long as it ran back
+  local too_long = redis.call('ZRANGE', P .. 'workers', '(' .. after, '+inf', 'BYSCORE', 'LIMIT', 0, 1000)
+  for _, wid in ipairs(too_long) do redis.call('ZADD', P .. 'workers', 'XX', after, wid) end
+end
 redis.call('HSET', meta, 'reap_tick', now_ms, 'reap_after', after)
 if now_ms < after then return {} end
 

@@ -120,7 +120,7 @@ async def _turn_in(shard: Shard, turn: Turn) -> TurnReply:
         pipeline.add(shard.script("claim"), *claim)
     with store_errors():
         replies = await pipeline.run()
-    settled = words_of(replies.pop(0)) if turn.settlements else []
+    settled = _in_their_order(turn.settlements, words_of(replies.pop(0))) if turn.settlements else []
     if not turn.slots:
         return TurnReply(settled, "ok", [], [], None)
     claimed = replies[0]
@@ -137,19 +137,28 @@ def words_of(reply: Sequence[bytes]) -> list[str]:
 
 
 def _settle_arguments(settlements: Sequence[Settlement]) -> list[Argument]:
-    arguments: list[Argument] = [len(settlements)]
+    arguments: list[Argument] = [sum(one.outcome == "completed" for one in settlements)]
     for one in settlements:
-        arguments += (
-            one.job_id,
-            one.fence,
-            one.outcome,
-            one.result_json or b"",
-            one.error_json or "",
-            one.delay_ms,
-            one.fingerprint or "unknown",
-            one.reason or "",
-        )
+        if one.outcome == "completed":
+            arguments += (one.job_id, one.fence, one.result_json or b"")
+    for one in settlements:
+        if one.outcome != "completed":
+            arguments += (
+                one.job_id,
+                one.fence,
+                one.outcome,
+                one.error_json or "",
+                one.delay_ms,
+                one.fingerprint or "unknown",
+                one.reason or "",
+            )
     return arguments
+
+
+def _in_their_order(settlements: Sequence[Settlement], words: list[str]) -> list[str]:
+    """settle.lua answers for those that completed first."""
+    done, others = iter(words), iter(words[sum(one.outcome == "completed" for one in settlements) :])
+    return [next(done) if one.outcome == "completed" else next(others) for one in settlements]
 
 
 def _claimed_jobs(wid: str, reply: Sequence[Any]) -> list[Job]:

@@ -4,6 +4,7 @@ import pytest
 
 from ironforge.job import JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
+from ironforge.queue.readings import Settlement
 from tests.queue.state import ERROR, Lane, dead_job, dump, move_clock, structure
 
 
@@ -152,3 +153,28 @@ async def test_kinds_beyond_the_limit_count_as_other(queue: RedisQueue) -> None:
     submitted = (await queue.read_stats()).submitted
     assert len(submitted) == 201
     assert submitted["other", "medium"] == 3
+
+
+async def test_a_batch_of_every_outcome_is_answered_in_its_own_order(queue: RedisQueue, lane: Lane) -> None:
+    await queue.enqueue_many([NewJob("greet") for _ in range(6)])
+    jobs = await lane.claim(6)
+    batch = [
+        Settlement(jobs[0].id, jobs[0].fence, "retry", None, ERROR, 1000, "f"),
+        Settlement(jobs[1].id, jobs[1].fence, "completed", b"1"),
+        Settlement(jobs[2].id, "1:other", "completed"),
+        Settlement(jobs[3].id, jobs[3].fence, "dead", None, ERROR, 0, "f"),
+        Settlement(jobs[4].id, jobs[4].fence, "completed"),
+        Settlement(jobs[5].id, "1:other", "released"),
+    ]
+    assert (await lane.turn(0, *batch)).settled == ["ok", "ok", "refused", "ok", "ok", "refused"]
+    assert (await lane.turn(0, *batch)).settled == [
+        "already",
+        "already",
+        "refused",
+        "already",
+        "already",
+        "refused",
+    ]
+    statuses = [(await queue.get(job.id)).status.value for job in jobs]
+    assert statuses == ["retrying", "completed", "running", "dead", "completed", "running"]
+    assert (await queue.get(jobs[1].id)).result == 1

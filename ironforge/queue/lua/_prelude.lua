@@ -13,6 +13,7 @@ local SLOT_TTL_S = 3600
 local clock = redis.call('TIME')
 local now_us = clock[1] * 1000000 + clock[2]
 local now_ms = math.floor(now_us / 1000)
+local now_text = string.format('%.0f', now_ms) -- a number is turned into text at each use, which costs more than a read
 
 local function job_key(id) return P .. 'job:' .. id end
 local function queue_key(queue, part) return P .. 'q:' .. queue .. ':' .. part end
@@ -55,23 +56,37 @@ local function write_queues()
 end
 
 -- Moves between indexes: one ZREM and one ZADD per index, whatever the batch.
-local added, removed = {}, {}
+local added, removed, dropped = {}, {}, {}
+
+local function list_in(lists, key)
+  local list = lists[key]
+  if not list then
+    list = {}
+    lists[key] = list
+  end
+  return list
+end
 
 local function add(key, score, id)
-  local list = added[key] or {}
-  added[key] = list
-  list[#list + 1] = score
-  list[#list + 1] = id
+  local list = list_in(added, key)
+  local n = #list
+  list[n + 1], list[n + 2] = score, id
 end
 
 local function remove(key, id)
-  local list = removed[key] or {}
-  removed[key] = list
+  local list = list_in(removed, key)
+  list[#list + 1] = id
+end
+
+-- A claim that ends.
+local function drop_claim(wid, id)
+  local list = list_in(dropped, wid)
   list[#list + 1] = id
 end
 
 local function write_moves()
+  for wid, ids in pairs(dropped) do redis.call('SREM', worker_key(wid, 'claims'), unpack(ids)) end
   for key, ids in pairs(removed) do redis.call('ZREM', key, unpack(ids)) end
   for key, pairs_ in pairs(added) do redis.call('ZADD', key, unpack(pairs_)) end
-  added, removed = {}, {}
+  added, removed, dropped = {}, {}, {}
 end

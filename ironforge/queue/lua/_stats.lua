@@ -5,10 +5,10 @@
 
 local MAX_KINDS = 200
 local totals, slot = {}, {}
-local labels = {}
+local labels, histograms = {}, {}
 
 local function count(field, by) totals[field] = (totals[field] or 0) + (by or 1) end
-local function count_in_slot(field) slot[field] = (slot[field] or 0) + 1 end
+local function count_in_slot(field, by) slot[field] = (slot[field] or 0) + (by or 1) end
 
 local function label(kind)
   if labels[kind] then return labels[kind] end
@@ -27,17 +27,29 @@ local function bucket(ms)
   return #BUCKETS_MS + 1
 end
 
+-- Of one histogram: bucket -> observations, and their sum.
 local function observe(name, ms)
-  ms = math.max(0, ms)
-  count(name .. '|' .. bucket(ms))
-  count(name .. '|sum', ms)
+  local histogram = histograms[name]
+  if not histogram then
+    histogram = { sum = 0 }
+    histograms[name] = histogram
+  end
+  if ms < 0 then ms = 0 end
+  local at = bucket(ms)
+  histogram[at] = (histogram[at] or 0) + 1
+  histogram.sum = histogram.sum + ms
+  return at
 end
 
 local function write_stats()
+  for name, histogram in pairs(histograms) do
+    for part, by in pairs(histogram) do count(name .. '|' .. part, by) end
+  end
   for field, by in pairs(totals) do redis.call('HINCRBY', P .. 'stats', field, by) end
   if next(slot) then
     local key = P .. 'stats:' .. math.floor(now_ms / SLOT_MS)
-    for field, by in pairs(slot) do redis.call('HINCRBY', key, field, by) end
-    redis.call('EXPIRE', key, SLOT_TTL_S)
+    local fresh = false
+    for field, by in pairs(slot) do fresh = redis.call('HINCRBY', key, field, by) == by or fresh end
+    if fresh then redis.call('EXPIRE', key, SLOT_TTL_S) end
   end
 end

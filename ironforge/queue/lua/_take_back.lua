@@ -13,7 +13,7 @@ local function take_back_job(job, cause, evidence)
     set = { 'lapses', job.lapses }
   end
   if job.cancel_requested then
-    to_cancelled(job, outcome, evidence)
+    to_cancelled(job, outcome, evidence, set)
   elseif job.crashes >= MAX_CRASHES or job.lapses > MAX_LAPSES then
     local fingerprint = string.sub(redis.sha1hex('worker_lost|' .. job.kind), 1, 12)
     to_dead(job, outcome, evidence, fingerprint, 'worker_lost', set)

@@ -29,29 +29,38 @@ if known[1] == token then -- the reply of this very claim was lost: give it agai
   return { 'ok', orders, 0, jobs }
 end
 
-local function take(queue, id, score)
-  local fields = redis.call('HGETALL', job_key(id))
-  if #fields == 0 then return false end -- a ghost: an id without a hash leaves the index here
-  local deliveries, kind = 0, ''
+local first_fence = '1:' .. token
+local waits = {}
+
+-- What a claim reads out of a job's fields: the fence it gets, and its kind.
+local function read_fields(key, fields)
+  local fence, kind = first_fence, ''
   for i = 1, #fields, 2 do
-    if fields[i] == 'fence' then
-      deliveries = tonumber(string.match(fields[i + 1], '^%d+')) or 0
-    elseif fields[i] == 'kind' then
+    local name = fields[i]
+    if name == 'kind' then
       kind = fields[i + 1]
-    elseif fields[i] == 'progress' then
-      redis.call('HDEL', job_key(id), 'progress')
+    elseif name == 'fence' then
+      fence = (tonumber(string.match(fields[i + 1], '^%d+')) or 0) + 1 .. ':' .. token
+    elseif name == 'progress' then
+      redis.call('HDEL', key, 'progress')
     end
   end
-  local fence = (deliveries + 1) .. ':' .. token
+  return fence, kind
+end
+
+local function take(queue, id, score)
+  local key = job_key(id)
+  local fields = redis.call('HGETALL', key)
+  if #fields == 0 then return false end -- a ghost: an id without a hash leaves the index here
+  local fence, kind = read_fields(key, fields)
   local sequence = score % BAND
-  redis.call('HSET', job_key(id), 'status', 'running', 'worker', wid, 'fence', fence, 'started_at', now_ms,
-    'sequence', sequence)
-  add(queue_key(queue, 'running'), now_ms, id)
+  redis.call('HSET', key, 'status', 'running', 'worker', wid, 'fence', fence, 'started_at', now_text, 'sequence', sequence)
+  add(queue_key(queue, 'running'), now_text, id)
   claimed[#claimed + 1] = id
-  for _, value in ipairs({ id, fence, now_ms, fields }) do jobs[#jobs + 1] = value end
-  local waited_ms = math.floor((now_us - EPOCH_US - sequence) / 1000)
-  observe('wait|' .. label(kind), waited_ms)
-  count_in_slot('wait|' .. bucket(waited_ms))
+  local n = #jobs
+  jobs[n + 1], jobs[n + 2], jobs[n + 3], jobs[n + 4] = id, fence, now_ms, fields
+  waits[kind] = waits[kind] or 'wait|' .. label(kind)
+  observe(waits[kind], math.floor((now_us - EPOCH_US - sequence) / 1000))
   touch(queue)
   return true
 end
@@ -81,13 +90,17 @@ local function take_ready(queue)
   local index = queue_key(queue, 'queued')
   while n > 0 and not state.paused do
     local popped = redis.call('ZPOPMIN', index, n)
-    if #popped == 0 then return end
+    if #popped == 0 then break end
     for i = 1, #popped, 2 do
       if take(queue, popped[i], tonumber(popped[i + 1])) then n = n - 1 end
     end
   end
   -- Stopped because it had enough: what is left is for another idle worker.
-  if n == 0 and not state.paused and redis.call('ZCARD', index) > 0 then wake(queue) else state.wake = false end
+  if n == 0 and not state.paused and redis.call('ZCARD', index) > 0 then
+    wake(queue)
+  elseif state.wake and redis.call('ZCARD', queue_key(queue, 'suspects')) == 0 then
+    state.wake = false -- what was promoted here was taken here
+  end
 end
 
 local asked = n
@@ -105,6 +118,11 @@ end
 if #claimed > 0 then
   redis.call('SADD', claims, unpack(claimed))
   redis.call('HSET', worker, 'lane:' .. lane, token)
+end
+for _, histogram in pairs(histograms) do -- of waits: a claim observes nothing else
+  for at, by in pairs(histogram) do
+    if at ~= 'sum' then count_in_slot('wait|' .. at, by) end
+  end
 end
 write_moves()
 write_queues()

@@ -8,6 +8,7 @@ import pytest
 
 from ironforge.queue.backend import RedisQueue
 from tests.queue.state import Lane, check_books
+from tests.queue.stopped import Stopped
 
 
 @pytest.fixture(autouse=True)
@@ -19,3 +20,9 @@ async def books(queue: RedisQueue) -> AsyncIterator[None]:
 @pytest.fixture
 async def lane(queue: RedisQueue) -> Lane:
     return await Lane(queue).register()
+
+
+@pytest.fixture
+async def stopped(queue: RedisQueue) -> Stopped:
+    await queue.all_shards()
+    return Stopped(queue)

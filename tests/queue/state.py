@@ -25,7 +25,7 @@ async def move_clock(queue: RedisQueue, ms: int) -> None:
 async def dump(queue: RedisQueue) -> State:
     """Every key of the shard without its prefix: hashes and sets as they are, sorted sets in order, no scores."""
     state: State = {}
-    async for raw in queue.client.scan_iter(queue.keys.prefix + "*"):
+    async for raw in queue.client.scan_iter(queue.keys.prefix + "*", count=5_000):
         key = raw.decode()
         name = key.removeprefix(queue.keys.prefix)
         match (await queue.client.type(key)).decode():

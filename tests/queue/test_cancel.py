@@ -5,7 +5,8 @@ import pytest
 from ironforge.errors import InvalidTransition, JobNotFound
 from ironforge.job import JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
-from tests.queue.state import Lane, structure
+from tests.queue.state import Lane, dump, structure
+from tests.queue.stopped import Stopped
 
 
 @pytest.mark.parametrize("delay_ms", [None, 60_000])
@@ -53,3 +54,47 @@ async def test_a_cancelled_suspect_leaves_the_suspects(queue: RedisQueue) -> Non
 async def test_an_unknown_id(queue: RedisQueue) -> None:
     with pytest.raises(JobNotFound):
         await queue.cancel("019ab1c2-0000-7000-8000-000000000000")
+
+
+async def test_what_it_writes_to_the_millisecond(stopped: Stopped) -> None:
+    await stopped.enqueue("a", retention_ms=5_000)
+    await stopped.enqueue("b")
+    stopped.later(10)
+    version = await stopped.version()
+    for job_id in ("a", "b"):
+        assert await stopped.call("cancel", job_id, "", "") == "done"
+    now = stopped.now_ms
+    assert await stopped.scores("q:mail:cancelled") == {"a": now + 5_000, "b": now + 86_400_000}
+    stored = await stopped.hash("job:a")
+    assert (stored["status"], stored["finished_at"]) == ("cancelled", str(now))
+    assert await stopped.version() == version + 2
+
+
+async def test_asking_a_running_job_shows_in_its_list(stopped: Stopped) -> None:
+    await stopped.run("a")
+    version = await stopped.version()
+    assert await stopped.call("cancel", "a", "", "") == "requested"
+    assert (await stopped.hash("job:a"))["cancel_requested"] == "1"
+    assert await stopped.members("worker:w-a:orders") == {"cancel:a"}
+    assert await stopped.version() == version + 1
+
+
+@pytest.mark.parametrize("outcome", ["completed", "dead", "cancelled"])
+async def test_what_is_over_stays_as_it_is(queue: RedisQueue, stopped: Stopped, outcome: str) -> None:
+    fence = await stopped.run("a")
+    assert await stopped.settle("a", outcome, fence=fence) == "ok"
+    before = await dump(queue)
+    stopped.later(10)
+    assert await stopped.call("cancel", "a", "", "") == outcome
+    assert await dump(queue) == before
+
+
+@pytest.mark.parametrize("running", [False, True])
+async def test_under_a_key_it_acts_once(stopped: Stopped, running: bool) -> None:
+    await (stopped.run("a") if running else stopped.enqueue("a"))
+    word = "requested" if running else "done"
+    assert await stopped.call("cancel", "a", "key", "hash") == word
+    assert await stopped.call("cancel", "a", "key", "hash") == word
+    assert await stopped.call("cancel", "a", "key", "other") == "key_conflict"
+    assert await stopped.call("cancel", "a", "", "") == ("requested" if running else "cancelled")
+    assert 86_300_000 < await stopped.ttl_ms("idem:key") <= 86_400_000

@@ -3,6 +3,7 @@ from __future__ import annotations
 from ironforge.job import JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
 from tests.queue.state import Lane, dump, move_clock, structure
+from tests.queue.stopped import Stopped
 
 
 async def test_a_claim_moves_the_job_to_running_under_a_fence(queue: RedisQueue, lane: Lane) -> None:
@@ -134,3 +135,146 @@ async def test_one_worker_at_a_time_drains_for_a_suspect(queue: RedisQueue) -> N
     more = await queue.enqueue(NewJob("greet"))
     assert await lanes[0].claim(5) == []
     assert [job.id for job in await lanes[1].claim(5)] == [more.id]
+
+
+async def test_what_a_claim_writes_to_the_millisecond(queue: RedisQueue, stopped: Stopped) -> None:
+    await stopped.register()
+    began = stopped.place()
+    await stopped.enqueue("a", max_retries=9)
+    await stopped.enqueue("b")
+    stopped.later(7)
+    version = await stopped.version()
+    word, orders, due, jobs = await stopped.claim(token="tok", n=2)
+    now = stopped.now_ms
+    assert (word, orders, due) == ("ok", [], -1)
+    assert [jobs[0:3], jobs[4:7]] == [["a", "1:tok", now], ["b", "1:tok", now]]
+    assert jobs[3][jobs[3].index("max_retries") + 1] == "9"
+    stored = await stopped.hash("job:a")
+    assert (stored["status"], stored["worker"], stored["fence"]) == ("running", "w", "1:tok")
+    assert (stored["started_at"], int(stored["sequence"])) == (str(now), began - 2 * 2**51)
+    assert await stopped.scores("q:mail:running") == {"a": now, "b": now}
+    assert await stopped.members("worker:w:claims") == {"a", "b"}
+    assert await stopped.version() == version + 1
+    waits = (await queue.read_stats()).waits["greet"]
+    assert (waits.count, waits.sum_ms, waits.buckets[1]) == (2, 7 + 6, 2)
+    assert sum(slot.wait[1] for slot in (await queue.read_series()).slots) == 2
+
+
+async def test_the_wait_until_the_next_due_job_is_told_exactly(stopped: Stopped) -> None:
+    await stopped.register()
+    assert (await stopped.claim(token="t0"))[2] == -1
+    await stopped.enqueue("a", when="in", ms=900)
+    await stopped.enqueue("b", "bulk", when="in", ms=700)
+    await stopped.enqueue("c", "slow", when="in", ms=1_000)
+    for at, queues in enumerate(
+        (("mail", "bulk", "slow"), ("bulk", "slow", "mail"), ("slow", "mail", "bulk"))
+    ):
+        assert (await stopped.claim(*queues, token=f"t{at}"))[2] == 700
+    assert (await stopped.claim("mail", token="t9"))[2] == 900
+    stopped.later(900.001)
+    assert [job for job in (await stopped.claim("mail", token="t10"))[3] if job == "a"] == ["a"]
+
+
+async def test_what_is_due_and_more_than_a_claim_promotes_is_due_at_once(stopped: Stopped) -> None:
+    await stopped.register()
+    for at in range(3):
+        await stopped.enqueue(f"j{at}", when="in", ms=10 + at)
+    stopped.later(500)
+    assert (await stopped.claim(n=1, limit=2))[2] == 0
+    assert await stopped.scores("q:mail:scheduled") == {"j2": stopped.now_ms - 500 + 12}
+
+
+async def test_again_gives_the_jobs_of_that_claim_and_no_others(stopped: Stopped) -> None:
+    await stopped.register()
+    for at in range(4):
+        await stopped.enqueue(f"j{at}")
+    await stopped.claim(lane=0, token="one")
+    await stopped.claim(lane=1, token="two", n=2)
+    stopped.later(50)
+    word, _, due, jobs = await stopped.claim(lane=1, token="two", n=2)
+    assert (word, due, set(jobs[::4]), set(jobs[1::4])) == ("ok", 0, {"j1", "j2"}, {"1:two"})
+    assert set(jobs[2::4]) == {stopped.now_ms} and "status" in jobs[3]
+    assert (await stopped.claim(lane=0, token="two"))[3][0] == "j3", "another lane's token is a new claim"
+
+
+async def test_a_claim_that_had_enough_leaves_the_mark_and_others_take_it_away(stopped: Stopped) -> None:
+    await stopped.register()
+    for at in range(3):
+        await stopped.enqueue(f"j{at}")
+    assert await stopped.woken()
+    await stopped.claim(token="a", n=2)
+    assert await stopped.woken()
+    await stopped.claim(token="b", n=1)
+    assert not await stopped.woken(), "nothing is left"
+
+
+async def test_without_a_free_slot_nothing_is_taken_and_what_is_due_wakes_others(stopped: Stopped) -> None:
+    await stopped.register()
+    await stopped.enqueue("a", when="in", ms=10)
+    await stopped.woken()
+    stopped.later(10)
+    assert (await stopped.claim(n=0))[3] == []
+    assert list(await stopped.scores("q:mail:queued")) == ["a"] and await stopped.woken()
+
+
+async def _suspect(stopped: Stopped, job_id: str, queue: str = "mail") -> None:
+    """A job that saw two crashes, in a queue that is empty otherwise."""
+    await stopped.enqueue(job_id, queue)
+    for at in range(2):
+        wid = f"c{at}-{job_id}"
+        await stopped.register(wid)
+        assert (await stopped.claim(queue, wid=wid, token=f"t{at}-{job_id}"))[3][0] == job_id
+        assert await stopped.call("hand_back", wid, "crashed", "") == 1
+
+
+async def test_a_suspect_marks_its_worker_and_the_mark_goes(stopped: Stopped) -> None:
+    await _suspect(stopped, "s")
+    await stopped.enqueue("other")
+    await stopped.register()
+    assert (await stopped.claim(n=0, token="t0"))[3] == [], "without a free slot it takes none"
+    assert "suspect_worker" not in await stopped.hash("q:mail:settings")
+    jobs = (await stopped.claim(n=5, token="t1"))[3]
+    assert jobs[::4] == ["s"] and jobs[1] == "3:t1"
+    assert (await stopped.hash("worker:w"))["alone"] == "s"
+    assert "suspect_worker" not in await stopped.hash("q:mail:settings")
+    assert await stopped.settle("s", "completed", fence="3:t1") == "ok"
+    assert "alone" not in await stopped.hash("worker:w")
+
+
+async def test_who_waits_to_be_empty_is_marked_and_replaced_when_gone(stopped: Stopped) -> None:
+    for wid in ("w", "v"):
+        await stopped.register(wid)
+        await stopped.enqueue(f"of-{wid}")
+        await stopped.claim(wid=wid, token=f"t-{wid}")
+    await _suspect(stopped, "s")
+    await stopped.enqueue("other")
+    assert (await stopped.claim(token="t1"))[3] == []
+    assert (await stopped.hash("q:mail:settings"))["suspect_worker"] == "w"
+    assert await stopped.call("hand_back", "w", "ended", "") == 1
+    assert (await stopped.claim(wid="v", token="t2", n=5))[3] == [], "it holds a job: it waits in its place"
+    assert (await stopped.hash("q:mail:settings"))["suspect_worker"] == "v"
+
+
+async def test_a_paused_queue_keeps_its_suspects(stopped: Stopped) -> None:
+    await _suspect(stopped, "s")
+    await stopped.enqueue("b", "bulk")
+    await stopped.register()
+    await stopped.call("pause", "mail", "pause", "", "")
+    assert (await stopped.claim("mail", "bulk", n=5))[3][::4] == ["b"]
+
+
+async def test_while_it_holds_back_for_one_queue_it_takes_nothing_of_another(stopped: Stopped) -> None:
+    await _suspect(stopped, "s")
+    await _suspect(stopped, "s2", "bulk")
+    await stopped.enqueue("b", "bulk")
+    await stopped.register()
+    assert (await stopped.claim("mail", "bulk", n=5))[3][::4] == ["s"]
+    assert list(await stopped.scores("q:bulk:suspects")) == ["s2"]
+
+
+async def test_a_ghost_among_the_suspects_is_dropped(stopped: Stopped) -> None:
+    await stopped.put("q:mail:suspects", "ZADD", 1, "ghost")
+    await stopped.register()
+    assert (await stopped.claim())[3] == []
+    assert await stopped.scores("q:mail:suspects") == {}
+    assert "alone" not in await stopped.hash("worker:w")

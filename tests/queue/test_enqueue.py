@@ -8,6 +8,7 @@ from redis.exceptions import ResponseError
 from ironforge.job import BackoffPolicy, JobStatus, NewJob, Priority, new_job_id
 from ironforge.queue.backend import RedisQueue
 from tests.queue.state import Lane, dump, structure
+from tests.queue.stopped import Stopped
 
 
 async def test_a_job_at_its_defaults_stores_only_what_differs(queue: RedisQueue) -> None:
@@ -123,3 +124,74 @@ def test_an_id_carries_its_shard(shard: int) -> None:
     job_id = new_job_id(shard)
     assert ID_PATTERN.fullmatch(job_id)
     assert shard_of(job_id) == shard
+
+
+async def test_what_a_batch_writes_to_the_microsecond(stopped: Stopped) -> None:
+    jobs = [
+        ("a", "mail", "greet", 2, "now", 0, 0),
+        ("b", "mail", "greet", 0, "now", 0, 4, "priority", 0, "payload", "[1]"),
+        ("c", "mail", "greet", 2, "in", 60_000, 0),
+        ("d", "bulk", "greet", 3, "now", 0, 2, "priority", 3),
+    ]
+    reply = await stopped.call("enqueue", len(jobs), *(value for job in jobs for value in job))
+    now, first = stopped.now_ms, stopped.place()
+    assert reply == [now, "queued", 0, "queued", 0, "scheduled", now + 60_000, "queued", 0]
+    assert await stopped.scores("q:mail:queued") == {"b": stopped.place(0) + 1, "a": first}
+    assert await stopped.scores("q:bulk:queued") == {"d": stopped.place(3)}
+    assert await stopped.scores("q:mail:scheduled") == {"c": now + 60_000}
+    assert await stopped.hash("job:b") == {
+        "kind": "greet", "queue": "mail", "status": "queued", "created_at": str(now), "priority": "0", "payload": "[1]",
+    }  # fmt: skip
+    assert (await stopped.hash("job:c"))["run_at"] == str(now + 60_000)
+    assert await stopped.members("queues") == {"mail", "bulk"}
+    assert (await stopped.version("mail"), await stopped.version("bulk")) == (1, 1)
+
+
+async def test_a_due_time_is_in_the_future_or_it_is_now(stopped: Stopped) -> None:
+    now = stopped.now_ms
+    assert (await stopped.enqueue("a", when="at", ms=now))[1:] == ["queued", 0]
+    assert (await stopped.enqueue("b", when="at", ms=now + 1))[1:] == ["scheduled", now + 1]
+    assert (await stopped.enqueue("c", when="in", ms=0))[1:] == ["queued", 0]
+    assert (await stopped.enqueue("d", when="in", ms=1))[1:] == ["scheduled", now + 1]
+
+
+@pytest.mark.parametrize(("ms", "woken"), [(5_000, True), (5_001, False)])
+async def test_a_due_time_within_five_seconds_wakes_whoever_sleeps(
+    stopped: Stopped, ms: int, woken: bool
+) -> None:
+    await stopped.enqueue("a", when="in", ms=ms)
+    assert await stopped.woken() is woken
+    await stopped.enqueue("b", when="in", ms=ms + 1)
+    assert not await stopped.woken(), "nobody sleeps longer than until the first"
+
+
+async def test_sequences_go_on_also_when_the_clock_does_not(stopped: Stopped) -> None:
+    first = stopped.place()
+    for at, ms in enumerate((0, 0, -60_000)):
+        stopped.later(ms)
+        await stopped.enqueue(f"j{at}")
+    assert await stopped.scores("q:mail:queued") == {f"j{at}": first + at for at in range(3)}
+    stopped.later(120_000)
+    await stopped.enqueue("last")
+    assert (await stopped.scores("q:mail:queued"))["last"] == stopped.place()
+
+
+async def test_what_exists_costs_and_counts_nothing(queue: RedisQueue, stopped: Stopped) -> None:
+    await stopped.enqueue("a", when="in", ms=60_000)
+    before = await dump(queue)
+    stopped.later(10)
+    assert await stopped.enqueue("a", "other") == [stopped.now_ms, "exists", 0]
+    assert await dump(queue) == before
+
+
+async def test_submissions_are_counted_by_kind_priority_and_queue(
+    queue: RedisQueue, stopped: Stopped
+) -> None:
+    await stopped.enqueue("a")
+    await stopped.enqueue("b", "bulk", rank=0)
+    await stopped.enqueue("c", "bulk", rank=0)
+    assert (await queue.read_stats()).submitted == {("greet", "medium"): 1, ("greet", "critical"): 2}
+    series = await queue.read_series()
+    assert [slot.submitted for slot in series.slots if slot.submitted] == [{"mail": 1, "bulk": 2}]
+    (slot,) = (slot for slot in series.slots if slot.submitted)
+    assert slot.start_ms <= stopped.now_ms < slot.start_ms + 10_000

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from hashlib import sha1
+
 import pytest
 
 from ironforge.job import JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
-from tests.queue.state import Lane, structure
+from tests.queue.state import ERROR, Lane, structure
+from tests.queue.stopped import Stopped
 
 
 async def test_a_crash_hands_the_jobs_back_to_their_places(queue: RedisQueue, lane: Lane) -> None:
@@ -58,3 +61,79 @@ async def test_a_job_that_was_asked_to_cancel_is_cancelled(queue: RedisQueue, la
     await queue.cancel(job.id)
     await queue.hand_back("w1", cause, {})  # type: ignore[arg-type]
     assert (await queue.get(job.id)).status is JobStatus.CANCELLED
+
+
+async def test_what_it_writes_to_the_millisecond(queue: RedisQueue, stopped: Stopped) -> None:
+    began = stopped.now_ms
+    place = stopped.place(1)
+    await stopped.run("a", rank=1)
+    stopped.later(60)
+    await stopped.woken()
+    version = await stopped.version()
+    assert await stopped.call("hand_back", "w-a", "crashed", ERROR) == 1
+    stored = await stopped.hash("job:a")
+    assert (stored["status"], stored["crashes"], stored["attempt_count"]) == ("queued", "1", "1")
+    assert (
+        stored["attempt:1"] == f"{began} {stopped.now_ms} w-a crashed {ERROR}"
+        and stored["last_error"] == ERROR
+    )
+    assert "worker" not in stored and "settled" not in stored
+    assert await stopped.scores("q:mail:queued") == {"a": place}
+    assert await stopped.scores("workers") == {} and await stopped.hash("worker:w-a") == {}
+    assert await stopped.woken() and await stopped.version() == version + 1
+    stats = await queue.read_stats()
+    assert (stats.durations["greet", "crashed"].sum_ms, stats.others["workers_crashed"]) == (60, 1)
+
+
+async def test_only_what_runs_there_is_handed_back(stopped: Stopped) -> None:
+    """A claim whose job moved on, which no script leaves behind: the job is not touched."""
+    await stopped.run("a")
+    await stopped.run("b")
+    await stopped.enqueue("c")
+    await stopped.put("worker:w-a:claims", "SADD", "b", "c", "ghost")
+    before = [await stopped.hash("job:b"), await stopped.hash("job:c")]
+    assert await stopped.call("hand_back", "w-a", "ended", "") == 1
+    assert [await stopped.hash("job:b"), await stopped.hash("job:c")] == before
+    assert await stopped.hash("worker:w-a") == {} and await stopped.members("worker:w-a:claims") == set()
+
+
+async def test_orders_of_the_gone_are_gone(stopped: Stopped) -> None:
+    await stopped.run("a")
+    await stopped.put("worker:w-a:orders", "SADD", "quiet")
+    await stopped.call("hand_back", "w-a", "ended", "")
+    assert await stopped.members("worker:w-a:orders") == set()
+
+
+@pytest.mark.parametrize(
+    ("cause", "field", "before", "status"),
+    [
+        ("crashed", "crashes", 1, "queued"),
+        ("crashed", "crashes", 2, "dead"),
+        ("ended", "crashes", 2, "queued"),
+        ("ended", "lapses", 20, "queued"),
+        ("crashed", "lapses", 20, "queued"),
+    ],
+)
+async def test_the_limits_of_losses(
+    stopped: Stopped, cause: str, field: str, before: int, status: str
+) -> None:
+    await stopped.run("a")
+    await stopped.put("job:a", "HSET", field, before)
+    await stopped.call("hand_back", "w-a", cause, "")
+    stored = await stopped.hash("job:a")
+    assert (stored["status"], stored[field]) == (
+        status,
+        str(before + (cause == "crashed" and field == "crashes")),
+    )
+    assert stored.get("reason") == ("worker_lost" if status == "dead" else None)
+    suspects = await stopped.scores("q:mail:suspects")
+    assert list(suspects) == (["a"] if status == "queued" and int(stored.get("crashes", 0)) >= 2 else [])
+
+
+async def test_the_lost_are_grouped_by_kind(stopped: Stopped) -> None:
+    await stopped.run("a")
+    await stopped.put("job:a", "HSET", "crashes", 2)
+    await stopped.call("hand_back", "w-a", "crashed", "")
+    fingerprint = sha1(b"worker_lost|greet").hexdigest()[:12]
+    assert await stopped.scores(f"dead:group:{fingerprint}") == {"a": stopped.now_ms}
+    assert await stopped.scores("dead:groups") == {fingerprint: 1}

@@ -3,6 +3,7 @@ from __future__ import annotations
 from ironforge.job import JobStatus, NewJob, Priority
 from ironforge.queue.backend import RedisQueue
 from tests.queue.state import Lane, move_clock, structure
+from tests.queue.stopped import Stopped
 
 
 async def test_what_is_due_is_queued_in_order_of_due_time_within_its_priority(queue: RedisQueue) -> None:
@@ -40,3 +41,44 @@ async def test_a_stray_leaves_the_index(queue: RedisQueue) -> None:
     await queue.client.zadd(queue.keys.index("default", "scheduled"), {"ghost": 1})
     await queue.promote_due()
     assert "q:default:scheduled" not in await structure(queue)
+
+
+async def test_what_promotion_writes_to_the_millisecond(stopped: Stopped) -> None:
+    due = stopped.now_ms + 1_000
+    await stopped.enqueue("a", when="at", ms=due, rank=1)
+    await stopped.enqueue("later", when="at", ms=due + 1)
+    await stopped.woken()
+    stopped.later(1_000)
+    version = await stopped.version()
+    assert await stopped.call("promote", 10, "mail", "other") == 1
+    assert await stopped.scores("q:mail:queued") == {"a": stopped.place(1, due * 1000)}
+    assert await stopped.scores("q:mail:scheduled") == {"later": due + 1}
+    assert (await stopped.hash("job:a"))["status"] == "queued"
+    assert await stopped.woken() and await stopped.version() == version + 1
+
+
+async def test_nothing_is_promoted_before_its_time(stopped: Stopped) -> None:
+    await stopped.enqueue("a", when="in", ms=1_000)
+    stopped.later(999)
+    assert await stopped.call("promote", 10, "mail") == 0
+    stopped.later(1)
+    assert await stopped.call("promote", 10, "mail") == 1
+
+
+async def test_a_suspect_that_waited_is_a_suspect_again(stopped: Stopped) -> None:
+    await stopped.enqueue("a", when="in", ms=10)
+    await stopped.put("job:a", "HSET", "crashes", 2)
+    await stopped.enqueue("b", when="in", ms=10)
+    await stopped.put("job:b", "HSET", "crashes", 1)
+    stopped.later(10)
+    assert await stopped.call("promote", 10, "mail") == 2
+    assert list(await stopped.scores("q:mail:suspects")) == ["a"]
+    assert list(await stopped.scores("q:mail:queued")) == ["b"]
+
+
+async def test_a_stray_of_another_status_leaves_the_index_and_stays_what_it_is(stopped: Stopped) -> None:
+    await stopped.enqueue("a")
+    await stopped.put("q:mail:retrying", "ZADD", 1, "a")
+    assert await stopped.call("promote", 10, "mail") == 1
+    assert await stopped.scores("q:mail:retrying") == {}
+    assert await stopped.scores("q:mail:queued") == {"a": stopped.place()}

@@ -9,6 +9,7 @@ from ironforge.job import JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
 from ironforge.queue.readings import Once
 from tests.queue.state import ERROR, Lane, dead_job, dump, move_clock, structure
+from tests.queue.stopped import Stopped
 
 
 async def _spent(queue: RedisQueue, lane: Lane) -> str:
@@ -84,3 +85,58 @@ async def test_a_changed_payload_makes_a_new_job_and_keeps_the_old(queue: RedisQ
     assert (new.retry_of, new.payload, new.status) == (old.id, {"fixed": True}, JobStatus.QUEUED)
     assert (new.kind, new.tags, new.timeout_s, new.max_retries) == (old.kind, ["vip"], 5.0, 0)
     assert (await queue.get(old.id)).status is JobStatus.DEAD
+
+
+async def test_what_it_writes_to_the_millisecond(stopped: Stopped) -> None:
+    fence = await stopped.run("a", rank=0, max_retries=5)
+    await stopped.call("progress", "a", fence, "0.5")
+    assert await stopped.settle("a", "dead", fence=fence, error_json=ERROR, reason="discarded") == "ok"
+    await stopped.put("job:a", "HSET", "crashes", 2, "lapses", 3, "retry_count", 4, "run_at", 5)
+    stopped.later(500)
+    await stopped.woken()
+    version = await stopped.version()
+    assert await stopped.call("retry", "a", "1", "", "") == "done"
+    stored = await stopped.hash("job:a")
+    assert (stored["status"], stored["generation"]) == ("queued", "1")
+    gone = (
+        "retry_count",
+        "crashes",
+        "lapses",
+        "finished_at",
+        "reason",
+        "fingerprint",
+        "run_at",
+        "progress",
+        "started_at",
+    )
+    assert [name for name in gone if name in stored] == []
+    assert await stopped.scores("q:mail:queued") == {"a": stopped.place(0)}
+    assert await stopped.woken() and await stopped.version() == version + 1
+
+
+async def test_without_the_reset_a_suspect_is_a_suspect_again(stopped: Stopped) -> None:
+    for job_id in ("j0", "j1"):
+        assert await stopped.settle(job_id, "dead", fence=await stopped.run(job_id)) == "ok"
+    for job_id, crashes in (("j0", 1), ("j1", 2)):
+        await stopped.put(f"job:{job_id}", "HSET", "crashes", crashes)
+        assert await stopped.call("retry", job_id, "0", "", "") == "done"
+    assert await stopped.scores("q:mail:queued") == {"j0": stopped.place() + 2}
+    assert await stopped.scores("q:mail:suspects") == {"j1": stopped.place() + 3}
+    assert (await stopped.hash("job:j1"))["crashes"] == "2"
+
+
+async def test_a_cancelled_job_too(stopped: Stopped) -> None:
+    await stopped.enqueue("a")
+    await stopped.call("cancel", "a", "", "")
+    assert await stopped.call("retry", "a", "1", "", "") == "done"
+    assert await stopped.scores("q:mail:cancelled") == {}
+    assert await stopped.scores("q:mail:queued") == {"a": stopped.place() + 1}
+
+
+async def test_of_a_group_only_this_one_leaves(stopped: Stopped) -> None:
+    for job_id in ("a", "b", "c"):
+        assert await stopped.settle(job_id, "dead", fence=await stopped.run(job_id)) == "ok"
+    assert await stopped.call("retry", "b", "1", "", "") == "done"
+    assert await stopped.scores("dead:groups") == {"f": 2}
+    assert list(await stopped.scores("dead:group:f")) == ["a", "c"]
+    await stopped.call("delete", "b", "", "")

@@ -100,12 +100,12 @@ def describe(error: BaseException) -> JobError:
         return error.described
     try:
         message = str(error)
-    except Exception as broken:
+    except BaseException as broken:
         message = f"<its __str__ raised {type(broken).__name__}>"
     try:
         lines = traceback.format_exception(type(error), error, _users_part(error.__traceback__))
         text = "".join(lines)
-    except Exception:
+    except BaseException:
         text = ""
     if len(text) > MAX_TRACEBACK:
         half = MAX_TRACEBACK // 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Sequence
 from typing import Any
 
@@ -140,7 +141,8 @@ class Producing(Namespace):
         if not self._waiting or len(self._flushes) >= FLUSHES:
             return
         waiting, self._waiting = self._waiting, []
-        task = asyncio.get_running_loop().create_task(self._flush(waiting))
+        # In no caller's context: what a handler started ends with it, and here are the jobs of others too.
+        task = asyncio.get_running_loop().create_task(self._flush(waiting), context=contextvars.Context())
         self._flushes.add(task)
         task.add_done_callback(self._flushed)
 

@@ -133,7 +133,7 @@ class Board:
             leaving=bool(self._memory[_LEAVING]),
             recycling=bool(self._memory[_RECYCLING]),
             runs=tuple(run for run in slots if run),
-            blocker=slots[blocker - 1] if since and blocker else None,
+            blocker=slots[int(blocker) - 1] if since and blocker else None,
             stack=self._memory[_STACK : _STACK + length].decode("utf-8", "replace") if since else "",
             answers=bool(self._memory[_ANSWERS]),
         )

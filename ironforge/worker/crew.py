@@ -25,6 +25,7 @@ from ironforge.worker.board import Board
 from ironforge.worker.lane import Lane
 from ironforge.worker.processes import ProcessPool
 from ironforge.worker.run import GRACE_S, Run, Runner
+from ironforge.worker.spawned import watch_tasks
 from ironforge.worker.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class Crew:
         """Until asked to stop, and everything was settled or released. Raises LeaseLost."""
         log.info("worker ready", extra={"worker": self.wid, "queues": ",".join(self.queues), "concurrency": self._options.concurrency})  # fmt: skip
         watchdog = Watchdog(self._board, self._slot_of)
+        unwatch_tasks = watch_tasks()
         background = [
             asyncio.create_task(every(BEAT_S, self._beat, "beat")),
             asyncio.create_task(every(0.25, self._tell_progress, "progress")),
@@ -122,6 +124,7 @@ class Crew:
             pass
         finally:
             watchdog.stop()
+            unwatch_tasks()
             tasks = (*background, *self._serving, leaving)
             for task in tasks:
                 task.cancel()

@@ -25,7 +25,7 @@ def policies_of(tasks: TaskRegistry) -> dict[str, str]:
     return {task.kind: task.defaults.backoff.to_json() for task in tasks}
 
 
-def settle_failure(job: Job, error: Exception, policy: BackoffPolicy, rng: Random) -> Settlement:
+def settle_failure(job: Job, error: BaseException, policy: BackoffPolicy, rng: Random) -> Settlement:
     """What to tell Redis of a job that failed with this error; and says it in the log."""
     described = describe(error)
     mark = fingerprint(job.kind, error, described)

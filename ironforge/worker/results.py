@@ -21,7 +21,7 @@ def result_json(result: Any, about: dict[str, str]) -> bytes | None:
         return None
     try:
         stored = json.dumps(result, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
-    except Exception as error:
+    except BaseException as error:  # whatever its own methods raise
         log.warning("the result is not JSON (%s); kept as text", type(error).__name__, extra=about)
         stored = _as_words(result)
     if len(stored) > MAX_RESULT_BYTES:
@@ -32,5 +32,5 @@ def result_json(result: Any, about: dict[str, str]) -> bytes | None:
 def _as_words(result: Any) -> bytes:
     try:
         return json.dumps(repr(result)[:1000]).encode()
-    except Exception:
+    except BaseException:
         return b'"(a result that is not JSON)"'

@@ -32,6 +32,7 @@ from ironforge.task import Task, TaskRegistry
 from ironforge.worker.failure import settle_failure
 from ironforge.worker.processes import ProcessCrashed, ProcessPool, StoredResult
 from ironforge.worker.results import result_json
+from ironforge.worker.spawned import Spawned, collect, end_spawned
 
 log = logging.getLogger("ironforge.worker")
 
@@ -50,6 +51,7 @@ class Run:
     stopping: Literal["cancelled", "released"] | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     stuck: bool = False
+    spawned: Spawned = field(default_factory=Spawned)
 
     def ask_to_stop(self, why: Literal["cancelled", "released"]) -> None:
         """Cancels the handler: because a person asked, or because this worker is going."""
@@ -81,9 +83,15 @@ class Runner:
         """Runs the handler and says how it ended. A failing handler is not an error here."""
         try:
             return await self._run(run)
-        except Exception as error:  # ours: the job must not stay running for ever because of it
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # ours: the job must not stay running for ever because of it
             log.exception("a run could not be settled as it ended", extra=_about(run.job))
             return settle_failure(run.job, error, BackoffPolicy(), self._rng)
+        finally:
+            within_s = 0.0 if run.stuck else self._grace_s
+            if run.spawned and not await end_spawned(run.spawned, within_s, _about(run.job)):
+                run.stuck = True
 
     async def _run(self, run: Run) -> Settlement:
         job = run.job
@@ -132,6 +140,7 @@ class Runner:
             handler.add_done_callback(_forget)
 
     async def _call(self, run: Run, task: Task[..., Any] | None) -> Any:
+        collect(run.spawned)
         if task is None:
             assert self._tasks.catch_all
             return await self._tasks.catch_all.handle(run.job)

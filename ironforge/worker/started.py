@@ -33,6 +33,7 @@ class Child:
         ended_by_us: the supervisor killed it, so its end is no crash.
         replaceable: another may be started in its place although it has not ended yet.
         blockage: why its loop did not turn at the last look.
+        told_blocked: what /workers shows of that.
         blamed, stack: the jobs it was ended for, and where it was.
         policies: back-off of each kind, as JSON.
         rss_bytes: of the last look, at the end the most it ever had.
@@ -49,6 +50,7 @@ class Child:
     ended_by_us: bool = False
     replaceable: asyncio.Event = field(default_factory=asyncio.Event)
     blockage: Blockage | None = None
+    told_blocked: bool = False
     blamed: tuple[SlotReading, ...] = ()
     stack: str = ""
     policies: dict[str, str] = field(default_factory=dict[str, str])
@@ -109,7 +111,7 @@ class Child:
         """Reads its memory and its board; ends it when it is blocked past the time of its job and a grace.
 
         Returns:
-            Whether it became blocked, turns again, or was ended.
+            Whether it was ended by this look.
         """
         self._look_at_memory()
         if not self.claims or self.ended_by_us:
@@ -127,7 +129,7 @@ class Child:
             self.blamed, self.stack = self.blockage.blamed, self.blockage.stack
             self.end()
             return True
-        return (self.blockage is None) != (before is None)
+        return False
 
     async def _asked_stack(self) -> str:
         """Its watchdog could not tell, because C code keeps the interpreter."""

@@ -236,15 +236,13 @@ class Supervisor:
 
     async def _look(self) -> None:
         """At memory, and at loops that do not turn."""
-        changed = [
-            child for child in list(self._children.values()) if await child.look(self._options.grace_s)
-        ]
-        for child in changed:
-            if child.ended_by_us:
+        for child in list(self._children.values()):
+            if await child.look(self._options.grace_s):
                 log.error("a worker is blocked past the time of its job; it is ended and replaced", extra={"worker": child.wid})  # fmt: skip
-            elif self._forge:
+            elif self._forge and not child.ended_by_us and child.told_blocked != bool(child.blockage):
                 blocked = child.blockage.to_json() if child.blockage else "null"
                 await self._forge.queue.beat(child.wid, {"blocked": blocked})
+                child.told_blocked = bool(child.blockage)  # else again at the next look
 
     # -- the way out ----------------------------------------------------------------------------------------------
 

@@ -42,9 +42,9 @@ async def audit(
         sample: look at about so many jobs and index entries only.
     """
     found = Audit()
-    seen: dict[tuple[str, str, str], Finding] = {}
+    seen: dict[tuple[str, str, str, int], Finding] = {}
     async for finding in findings(queue, found.looked, sample, tell):
-        seen.setdefault((finding.rule, finding.subject, finding.detail), finding)
+        seen.setdefault((finding.rule, finding.subject, finding.detail, finding.shard), finding)
         if len(seen) >= most_findings:
             found.whole = False
             break

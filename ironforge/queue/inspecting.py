@@ -20,6 +20,7 @@ from ironforge.queue.shard import Shard
 STEP = 500  # keys or members that one command asks for
 TOGETHER = 100  # jobs that one script call judges: about a millisecond
 LATE_MS = 2_000  # a maintenance tick and a second
+PATIENCE_S = LATE_MS / 1000 + 0.1  # after it, a head that somebody moves has moved
 MOST_QUEUES = 1_000  # of which the ledger is added up, within one script
 _RECORD = re.compile(rb"(pending|done)\|[^|]*\|.*", re.DOTALL)
 
@@ -65,7 +66,6 @@ class Inspection:
         at, shards: its number, of how many.
         sample: stop at so many jobs, and look at as many index entries at random only.
         tell: called after each step.
-        patience_s: how long after the first look at a head that should have moved it is looked at again.
     """
 
     shard: Shard
@@ -74,7 +74,6 @@ class Inspection:
     looked: Looked
     sample: int | None = None
     tell: Callable[[Looked], None] | None = None
-    patience_s: float = LATE_MS / 1000 + 0.1
     _queues: set[str] = field(default_factory=set[str])
     _lists_seen: set[str] = field(default_factory=set[str])
     _workers: set[str] = field(default_factory=set[str])
@@ -199,7 +198,7 @@ class Inspection:
             self._waiting.append((words, self._found(wid, rule, "worker", words)))
         if not self._waiting:
             return
-        await asyncio.sleep(self.patience_s)
+        await asyncio.sleep(PATIENCE_S)
         again = {(wid, rule, words) for wid, rule, words in await self._inspect("reaper", [])}
         queues = sorted({one.subject for _, one in self._waiting if one.owner == "queue"})
         for batch in _cut(queues):
@@ -219,8 +218,9 @@ class Inspection:
             return
         submitted, listed, removed, corrected = (int(one) for one in found)
         if missing := submitted - listed - removed - corrected:
+            where = f"of shard {self.at}: " if self.shards > 1 else ""
             words = (
-                f"{submitted:,} jobs were submitted, {listed:,} are listed, {removed:,} were removed, "
+                f"{where}{submitted:,} jobs were submitted, {listed:,} are listed, {removed:,} were removed, "
                 f"{corrected:,} entered by a repair: {abs(missing):,} "
                 + ("are gone without a record" if missing > 0 else "were never submitted")
             )

@@ -28,6 +28,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Exits 0 only when all is well, and names what is not.",
     )
     add_json(parser)
+    parser.add_argument(
+        "--acl", action="store_true", help="print the ACL SETUSER line of a least-privilege Redis user"
+    )
     parser.add_argument("--sample", type=_count, metavar="N", help="a quick look at about N jobs only")
     parser.add_argument("--repair", action="store_true", help="put right what is safe; asks first")
     parser.add_argument("--yes", action="store_true", help="repair without asking")
@@ -37,6 +40,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.acl:
+        return _print_acl(config.load().namespace)
     args.repair = args.repair or args.dry_run
     if args.repair and args.sample:
         print("ironforge: --repair looks at everything; leave --sample out", file=sys.stderr)
@@ -54,6 +59,16 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(checks)
     return 0 if well else 1
+
+
+def _print_acl(namespace: str) -> int:
+    from ironforge.queue.acl import acl_line
+
+    print(acl_line(namespace))
+    print(
+        "Put a password of your own for PASSWORD. With --durability always, add +config|get.", file=sys.stderr
+    )
+    return 0
 
 
 def _count(word: str) -> int:
@@ -90,8 +105,12 @@ async def _examine(
 
 
 def _server_checks(server: str, version: str, policy: str, durability: str) -> list[Check]:
+    from ironforge.queue.durability import INFO_REFUSED
     from ironforge.queue.namespace import refuse_unsafe
 
+    if policy == INFO_REFUSED:
+        advice = "allow it: 'ironforge doctor --acl' prints the rights that are needed"
+        return [Check("server", False, f"version, eviction and durability are {policy}", advice)]
     checks: list[Check] = []
     for name, info, detail in (
         ("server", {"redis_version": version}, server),

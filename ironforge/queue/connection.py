@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -44,8 +45,13 @@ _MEANINGS = {
     "TRYAGAIN": "the Redis Cluster is moving this slot",
     "UNBLOCKED": "this Redis became a replica",
     "NOREPLICAS": "Redis has too few replicas and refuses changes",
+    "NOPERM": (
+        "the Redis user of REDIS_URL lacks a right that IronForge needs; 'ironforge doctor --acl' prints the line that "
+        "gives all of them"
+    ),
 }
 _PASSING = tuple(_MEANINGS)
+_DENIED_IN_SCRIPT = re.compile(r"ACL failure in script|The user executing the script can't")
 # redis-py strips the first word of these and gives them a class instead.
 _CLASSES: tuple[tuple[type[redis_errors.ResponseError], str], ...] = (
     (redis_errors.ReadOnlyError, "READONLY"),
@@ -200,6 +206,8 @@ def _kind_of(error: redis_errors.ResponseError) -> str | None:
     for kind, word in _CLASSES:
         if isinstance(error, kind):
             return word
+    if _DENIED_IN_SCRIPT.search(str(error)):
+        return "NOPERM"
     return next((word for word in _PASSING if f"{word} " in str(error)[:80]), None)
 
 

@@ -17,6 +17,7 @@ from ironforge.queue.scripts import Argument, Script
 CONFIRM_MS = 1_500
 FULL_SHARE = 0.9
 LARGEST_SKEW_S = 5.0
+INFO_REFUSED = "unknown, since INFO is refused to this Redis user"
 NOEVICTION = "run 'redis-cli CONFIG SET maxmemory-policy noeviction'"
 
 
@@ -47,6 +48,15 @@ class Disk(NamedTuple):
         return f"appendonly yes, appendfsync {self.appendfsync or 'unknown, since CONFIG GET is refused'}"
 
 
+async def read_info(client: RedisClient) -> dict[str, Any]:
+    """What Redis says of itself; nothing where INFO is refused to this user. Raises StoreUnavailable."""
+    with store_errors():
+        try:
+            return await client.info()
+        except redis_errors.NoPermissionError:
+            return {}
+
+
 async def read_disk(client: RedisClient, info: dict[str, Any]) -> Disk:
     """How this Redis keeps its data. Raises StoreUnavailable.
 
@@ -60,8 +70,11 @@ async def read_disk(client: RedisClient, info: dict[str, Any]) -> Disk:
 async def _appendfsync(client: RedisClient) -> str | None:
     try:
         with store_errors():
-            found = await client.execute_command("CONFIG", "GET", "appendfsync")
-    except redis_errors.ResponseError:  # no right to it, or no such command: a managed Redis
+            try:
+                found = await client.execute_command("CONFIG", "GET", "appendfsync")
+            except redis_errors.NoPermissionError:
+                return None
+    except redis_errors.ResponseError:  # no such command: a managed Redis
         return None
     values = [part for pair in cast("dict[Any, Any]", found).items() for part in pair] if isinstance(found, dict) else list(found)  # fmt: skip
     return values[1].decode() if len(values) > 1 else None
@@ -120,7 +133,14 @@ def concerns(health: Health, here_ms: int) -> list[Concern]:
 
 
 def _of_settings(health: Health) -> Iterator[Concern]:
-    if health.policy != "noeviction":
+    if health.policy == INFO_REFUSED:
+        message = (
+            "INFO is refused to this Redis user: its version, eviction policy and durability cannot be read"
+        )
+        yield Concern(
+            "eviction", "warn", message, "'ironforge doctor --acl' prints the rights that are needed"
+        )
+    elif health.policy != "noeviction":
         message = (
             f"Redis throws keys away when it is full (maxmemory-policy {health.policy}), which loses jobs"
         )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from ironforge.errors import ConfigError, JobNotFound, StartupError
 from ironforge.job import shard_of
 from ironforge.queue.connection import store_errors
-from ironforge.queue.durability import read_disk, refuse_undurable
+from ironforge.queue.durability import read_disk, read_info, refuse_undurable
 from ironforge.queue.keys import Keys, namespace_meta, shard_of_name
 from ironforge.queue.shard import Clients, Shard
 
+log = logging.getLogger("ironforge.redis")
 OLDEST_REDIS = (7, 0)
 MAX_SHARDS = 256
 
@@ -56,9 +58,10 @@ class Namespace:
             StartupError: it is too old, evicts keys, keeps less than was asked for, or its namespace was split
                 differently.
         """
-        with store_errors():
-            info: dict[str, Any] = await self._clients.calls.info()
-        if not allow_unsafe:
+        info = await read_info(self._clients.calls)
+        if not info:
+            log.warning("INFO is refused to this Redis user: its version and eviction policy are not checked")
+        elif not allow_unsafe:
             refuse_unsafe(info)
         disk = await read_disk(self._clients.calls, info)
         refuse_undurable(self.durability, disk, allow_unsafe=allow_unsafe)

@@ -10,7 +10,7 @@ from typing import Any, cast
 from ironforge.job import Priority
 from ironforge.queue.codec import json_object, members_of, number, text
 from ironforge.queue.connection import store_errors
-from ironforge.queue.durability import online_replicas, read_disk
+from ironforge.queue.durability import INFO_REFUSED, online_replicas, read_disk, read_info
 from ironforge.queue.grouping import Grouping
 from ironforge.queue.keys import SLOT_MS, shard_of_name
 from ironforge.queue.listing import Listing
@@ -134,22 +134,22 @@ class Reading(Listing, Grouping):
         began = time.perf_counter()
         clock_ms = await self.now_ms()
         latency_ms = (time.perf_counter() - began) * 1000
-        with store_errors():
-            info: dict[str, Any] = await self.client.info()
+        info = await read_info(self.client)
         disk = await read_disk(self.client, info)
         name = str(info.get("server_name", "redis"))
         version = str(info.get(f"{name}_version", info.get("redis_version", "?")))
+        word, persistence = (disk.word, disk.sentence) if info else ("unknown", INFO_REFUSED)
         return Health(
             server=f"{name} {version}",
             redis_version=str(info.get("redis_version", "?")),
-            durability="replicated" if self.durability == "replicated" else disk.word,
-            policy=str(info.get("maxmemory_policy", "noeviction")),
+            durability="replicated" if self.durability == "replicated" else word,
+            policy=str(info.get("maxmemory_policy", "noeviction")) if info else INFO_REFUSED,
             latency_ms=latency_ms,
             used_memory=int(info.get("used_memory", 0)),
             max_memory=int(info.get("maxmemory", 0)),
             clock_ms=clock_ms,
             asked=self.durability,
-            persistence=disk.sentence,
+            persistence=persistence,
             replicas=online_replicas(info),
             is_replica=info.get("role") == "slave",
             failing=disk.failing,

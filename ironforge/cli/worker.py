@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 
 from ironforge import config
@@ -53,6 +54,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
+    # Asked to stop before there is anything to stop: while the rest is imported.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     if args.durability:  # its child processes, and what their handlers submit, go by it too
         os.environ["IRONFORGE_DURABILITY"] = args.durability
     settings = config.load(shards=args.shards)

@@ -11,8 +11,8 @@ import pytest
 from ironforge.job import Job, JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
 from tests.queue.state import check_books
-from tests.system.bench import Bench, is_running
-from tests.system.processes import await_text, children_of, is_alive, stop
+from tests.system.bench import Bench, ended, is_running
+from tests.system.processes import await_text, children_of, ironforge, is_alive, running, stop
 from tests.waiting import eventually, wait_until
 
 
@@ -37,6 +37,77 @@ async def test_sigterm_while_it_starts_is_an_orderly_end(
     assert supervisor.wait(15) == 0
     assert "Traceback" not in bench.log() and '"error"' not in bench.log()
     assert await queue.workers() == []
+
+
+SLOW = """
+import pathlib, time
+pathlib.Path("importing").touch()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_child_that_is_asked_to_end_while_its_module_is_imported(
+    queue: RedisQueue, bench: Bench, number: signal.Signals
+) -> None:
+    """It ends with 0 and no traceback, and is replaced; asked as service managers do, all of them end."""
+    (bench.folder / "slow.py").write_text(SLOW)
+    importing, log = bench.folder / "importing", bench.folder / "slow.log"
+    log.touch()
+    with running(ironforge("worker", "slow:forge"), bench.env, log, cwd=bench.folder) as supervisor:
+        wait_until(importing.exists, 20, "it imports the module")
+        importing.unlink()
+        os.kill(children_of(supervisor.pid)[0], number)
+        await_text(log, "a worker process ended (exit code 0) before it was ready")
+        wait_until(importing.exists, 20, "another was started")
+        for pid in _tree(supervisor.pid):
+            os.kill(pid, number)
+        assert supervisor.wait(10) == 0
+    assert "Traceback" not in log.read_text()
+    assert await queue.workers() == []
+
+
+def test_sigterm_while_the_command_itself_is_imported(bench: Bench) -> None:
+    """Modules are found in its folder first: one that the supervisor imports stands still."""
+    (bench.folder / "uvloop.py").write_text(SLOW)
+    log = bench.folder / "early.log"
+    log.touch()
+    env = {**bench.env, "PYTHONPATH": f"{bench.folder}:{bench.env['PYTHONPATH']}"}
+    with running(ironforge("worker"), env, log, cwd=bench.folder) as supervisor:
+        wait_until((bench.folder / "importing").exists, 20, "it is imported")
+        supervisor.send_signal(signal.SIGTERM)
+        assert supervisor.wait(10) == 0
+    assert log.read_text() == ""
+
+
+SLOW_FOR_HANDLERS = """
+import pathlib, sys, time
+here = pathlib.Path(__file__).parent
+if "handlers" in sys.orig_argv:
+    (here / "importing").touch()
+    while not (here / "go").exists():
+        time.sleep(0.01)
+sys.path.remove(str(here))
+del sys.modules["tomllib"]
+import tomllib
+"""
+
+
+async def test_the_process_of_a_handler_is_not_ended_by_a_signal_to_all_while_it_is_imported(
+    queue: RedisQueue, bench: Bench
+) -> None:
+    """No attempt is lost to a service manager that asks every process at once."""
+    (bench.folder / "tomllib.py").write_text(SLOW_FOR_HANDLERS)
+    bench.env["PYTHONPATH"] = f"{bench.folder}:{bench.env['PYTHONPATH']}"
+    supervisor = bench.worker()
+    (child,) = children_of(supervisor.pid)
+    job = await queue.enqueue(NewJob("process.nap", b'{"mark":1}', max_retries=0))
+    await eventually((bench.folder / "importing").exists, 15, "its process is started")
+    (process,) = children_of(child)
+    os.kill(process, signal.SIGTERM)
+    (bench.folder / "go").touch()
+    (done,) = await ended(queue, [job])
+    assert done.status is JobStatus.COMPLETED and _uncharged(done)
 
 
 def _has_loaded(pid: int) -> bool:

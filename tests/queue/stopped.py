@@ -59,8 +59,11 @@ class Stopped:
         return await self._do("PTTL", self._key(key))
 
     async def ends_ms(self, key: str) -> int:
-        """When the key ends by itself: Unix ms of the server's own clock, -1 for never, -2 for no such key."""
+        """When the key ends by itself, by the server's own clock, which does not stand still: see `server_ms`."""
         return await self._do("PEXPIRETIME", self._key(key))
+
+    async def server_ms(self) -> int:
+        return await self._queue.now_ms()
 
     async def put(self, key: str, *command: Any) -> Any:
         """A command on a key of the shard, for what no script would do: `put("job:j", "HSET", "lapses", 3)`."""

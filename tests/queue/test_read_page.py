@@ -9,6 +9,7 @@ from ironforge.job import Job, JobStatus, NewJob, Priority
 from ironforge.queue.backend import RedisQueue
 from ironforge.queue.readings import JobFilter
 from tests.queue.state import ERROR, Lane, dead_job, move_clock
+from tests.queue.stopped import Stopped
 
 
 async def _all(queue: RedisQueue, wanted: JobFilter, limit: int) -> list[Job]:
@@ -108,3 +109,51 @@ async def test_a_rare_match_costs_a_bounded_page_and_is_found(queue: RedisQueue)
 async def test_a_cursor_that_is_not_ours(queue: RedisQueue, cursor: str) -> None:
     with pytest.raises(InvalidJob):
         await queue.list_jobs(JobFilter(), cursor)
+
+
+async def _indexes(stopped: Stopped, *members: tuple[str, int]) -> None:
+    for member, score in members:
+        await stopped.put("lab", "ZADD", score, member)
+    await stopped.put("lab2", "ZADD", 5, "z")
+
+
+_MEMBERS = [("a", 1), ("b", 2), ("c", 2), ("d", 2), ("e", 3)]
+_PAGES = [
+    # direction, after which score and id, at most, what follows
+    ("up", "", "", 3, "abc"),
+    ("up", "", "", 9, "abcde"),
+    ("up", 1, "a", 2, "bc"),
+    ("up", 2, "b", 2, "cd"),
+    ("up", 2, "d", 2, "e"),
+    ("up", 3, "e", 2, ""),
+    ("up", 2, "aa", 2, "bc"),
+    ("up", 2, "bb", 2, "cd"),
+    ("up", 2, "x", 2, "e"),
+    ("up", 0, "a", 1, "a"),
+    ("up", 1, "b", 1, "b"),
+    ("up", 3, "a", 9, "e"),
+    ("down", "", "", 3, "edc"),
+    ("down", "", "", 9, "edcba"),
+    ("down", 3, "e", 2, "dc"),
+    ("down", 2, "d", 2, "cb"),
+    ("down", 2, "b", 2, "a"),
+    ("down", 1, "a", 2, ""),
+    ("down", 2, "bb", 2, "ba"),
+    ("down", 2, "cc", 1, "c"),
+    ("down", 9, "a", 1, "e"),
+    ("down", 2, "a", 9, "a"),
+]
+
+
+@pytest.mark.parametrize(("direction", "score", "last", "most", "expected"), _PAGES)
+async def test_what_follows_a_position(
+    stopped: Stopped, direction: str, score: int | str, last: str, most: int, expected: str
+) -> None:
+    await _indexes(stopped, *_MEMBERS)
+    reply = await stopped.call("read_page", direction, score, last, most, "lab", "nothing", "lab")
+    found = [
+        [part for pair in page for part in (pair if isinstance(pair, list) else [pair])] for page in reply
+    ]
+    scores = dict(_MEMBERS)
+    wanted = [part for member in expected for part in (member, str(scores[member]))]
+    assert found == [wanted, [], wanted]

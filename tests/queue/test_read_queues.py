@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import pytest
+
 from ironforge.job import NewJob, Priority
 from ironforge.queue.backend import RedisQueue
 from tests.queue.state import ERROR, Lane, dead_job, dump, move_clock
+from tests.queue.stopped import Stopped
 
 
 async def test_default_is_always_there(queue: RedisQueue) -> None:
@@ -39,3 +42,44 @@ async def test_rates_come_from_the_last_slots(queue: RedisQueue, lane: Lane) -> 
     assert sum(sum(slot.wait) for slot in series.slots) == 4
     rates = series.recent("completed")
     assert 4 / 71 <= rates["default"] <= 4
+
+
+async def test_one_of_each(stopped: Stopped) -> None:
+    assert await stopped.call("read_queues", "mail") == [stopped.now_ms, ["", 0, 0, 0, 0, 0, 0, 0, 0, 0, ""]]
+    outcomes = ("completed", "completed", "dead", "cancelled", "cancelled", "cancelled", "retry")
+    for at, outcome in enumerate(outcomes):
+        assert (
+            await stopped.settle(f"j{at}", outcome, fence=await stopped.run(f"j{at}"), delay_ms=9_000) == "ok"
+        )
+    await stopped.run("running")
+    for at in range(2):
+        await stopped.enqueue(f"scheduled{at}", when="in", ms=60_000)
+    await stopped.put("q:mail:suspects", "ZADD", stopped.place(), "s")
+    since = stopped.now_ms
+    await stopped.enqueue("queued")
+    await stopped.call("pause", "mail", "pause", "", "")
+    changes = await stopped.version()
+    stopped.later(5)
+    now, reading, other = await stopped.call("read_queues", "mail", "other")
+    assert now == stopped.now_ms
+    assert reading == [str(since), changes, 1, 1, 2, 1, 1, 2, 1, 3, since]
+    assert other == ["", 0, 0, 0, 0, 0, 0, 0, 0, 0, ""]
+    await stopped.put("q:mail:suspects", "DEL")
+
+
+@pytest.mark.parametrize("oldest", range(4))
+async def test_the_longest_wait_may_be_in_any_priority(stopped: Stopped, oldest: int) -> None:
+    began = stopped.now_ms
+    await stopped.enqueue(f"first{oldest}", rank=oldest)
+    stopped.later(1_000)
+    for rank in range(4):
+        await stopped.enqueue(f"j{rank}", rank=rank)
+    assert (await stopped.call("read_queues", "mail"))[1][-1] == began
+
+
+async def test_what_waits_in_one_priority_is_not_taken_for_another(stopped: Stopped) -> None:
+    """The score of a job of the next priority, read as if it were of this one, would be seventy years away."""
+    for rank in range(4):
+        await stopped.enqueue(f"j{rank}", rank=rank)
+        assert (await stopped.call("read_queues", "mail"))[1][-1] == stopped.now_ms
+        await stopped.call("delete", f"j{rank}", "", "")

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import pytest
+
 from ironforge.job import JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
-from tests.queue.state import Lane, move_clock, structure
+from tests.queue.state import ERROR, Lane, move_clock, structure
+from tests.queue.stopped import Stopped
 
 
 async def _steady(queue: RedisQueue, ms: int, step_ms: int = 4_000) -> list[str]:
@@ -55,15 +58,6 @@ async def test_a_clock_that_ran_back_reaps_nobody(queue: RedisQueue) -> None:
     assert await _steady(queue, 12_000) == []
 
 
-async def test_a_lease_given_before_the_clock_ran_back_does_not_outlast_it(queue: RedisQueue) -> None:
-    await _steady(queue, 20_000)
-    await Lane(queue).register()
-    await move_clock(queue, -3_600_000)
-    assert await queue.reap() == []
-    assert await _steady(queue, 12_000) == []
-    assert await _steady(queue, 4_000) == ["w1"], "not an hour later"
-
-
 async def test_a_reaped_worker_cannot_come_back_under_its_id(queue: RedisQueue) -> None:
     await _steady(queue, 20_000)
     lane = await Lane(queue).register()
@@ -81,3 +75,107 @@ async def test_lapses_have_a_limit_of_their_own(queue: RedisQueue) -> None:
     await _steady(queue, 16_000)
     stored = await queue.get(job.id)
     assert (stored.status, stored.reason, stored.lapses) == (JobStatus.DEAD, "worker_lost", 21)
+
+
+_LEASE_MS, _OUTAGE_MS = 15_000, 5_000
+
+
+async def _reap(stopped: Stopped, most: int = 10) -> list[str]:
+    return await stopped.call("reap", _LEASE_MS, _OUTAGE_MS, most, ERROR)
+
+
+async def _ticking(stopped: Stopped, ms: int) -> list[str]:
+    """A reaper ticks each second, and once more at the end."""
+    reaped: list[str] = []
+    while ms > 0:
+        stopped.later(min(1_000, ms))
+        ms -= 1_000
+        reaped += await _reap(stopped)
+    return reaped
+
+
+async def test_a_lease_ends_at_its_millisecond(stopped: Stopped) -> None:
+    await _reap(stopped)
+    assert await _ticking(stopped, 20_000) == []
+    await stopped.register("w", 2_000)
+    assert await _ticking(stopped, 1_999) == []
+    assert await _ticking(stopped, 1) == ["w"]
+
+
+async def test_the_first_tick_waits_a_lease_to_the_millisecond(stopped: Stopped) -> None:
+    await stopped.register("w", 1)
+    stopped.later(1_000)
+    assert await _reap(stopped) == []
+    assert await _ticking(stopped, _LEASE_MS - 1) == []
+    assert await _ticking(stopped, 1) == ["w"]
+
+
+async def _known_reaper(stopped: Stopped) -> None:
+    """A reaper that ticked for long enough to reap, and a worker whose lease ran out this moment."""
+    await _reap(stopped)
+    await _ticking(stopped, _LEASE_MS)
+    await stopped.register("w", 0)
+
+
+async def test_a_gap_is_an_outage_from_its_bound_on(stopped: Stopped) -> None:
+    await _known_reaper(stopped)
+    stopped.later(_OUTAGE_MS + 1)
+    assert await _reap(stopped) == []
+    assert await _ticking(stopped, _LEASE_MS - 1) == []
+    await stopped.register("v", 1)
+    assert await _ticking(stopped, 1) == ["w", "v"]
+    await stopped.register("u", 0)
+    stopped.later(_OUTAGE_MS)
+    assert await _reap(stopped) == ["u"]
+
+
+async def test_two_ticks_at_one_moment_are_no_outage_and_a_step_back_is(stopped: Stopped) -> None:
+    await _known_reaper(stopped)
+    assert await _reap(stopped) == ["w"]
+    await stopped.register("v", 0)
+    assert await _reap(stopped) == ["v"]
+    await stopped.register("u", 0)
+    stopped.later(-1)
+    assert await _reap(stopped) == []
+    stopped.later(1)
+    assert await _reap(stopped) == [], "and then a whole lease passes"
+
+
+async def test_what_a_reaped_worker_leaves_to_the_millisecond(queue: RedisQueue, stopped: Stopped) -> None:
+    await _reap(stopped)
+    await _ticking(stopped, _LEASE_MS)
+    place = stopped.place()
+    await stopped.run("a")
+    began = stopped.now_ms
+    await stopped.put("worker:w-a:orders", "SADD", "quiet")
+    await stopped.woken()
+    version = await stopped.version()
+    assert await _ticking(stopped, _LEASE_MS) == ["w-a"]
+    stored = await stopped.hash("job:a")
+    assert (stored["status"], stored["lapses"], "crashes" in stored) == ("queued", "1", False)
+    assert stored["attempt:1"] == f"{began} {stopped.now_ms} w-a lapsed {ERROR}"
+    assert await stopped.scores("q:mail:queued") == {"a": place}
+    assert await stopped.woken() and await stopped.version() == version + 1
+    assert await stopped.hash("worker:w-a") == {} and await stopped.members("worker:w-a:orders") == set()
+    stats = await queue.read_stats()
+    assert (stats.durations["greet", "lapsed"].count, stats.others["workers_lapsed"]) == (1, 1)
+
+
+async def test_no_more_than_asked_for_are_reaped_at_once(stopped: Stopped) -> None:
+    await _known_reaper(stopped)
+    await stopped.register("v", 0)
+    await stopped.register("x", 0)
+    assert len(await _reap(stopped, 2)) == 2
+    assert len(await _reap(stopped, 2)) == 1
+
+
+@pytest.mark.parametrize(("before", "status"), [(18, "queued"), (19, "queued"), (20, "dead")])
+async def test_the_limit_of_lapses(stopped: Stopped, before: int, status: str) -> None:
+    await _reap(stopped)
+    await _ticking(stopped, _LEASE_MS)
+    await stopped.run("a")
+    await stopped.put("job:a", "HSET", "lapses", before)
+    await _ticking(stopped, _LEASE_MS)
+    stored = await stopped.hash("job:a")
+    assert (stored["status"], stored["lapses"]) == (status, str(before + 1))
+    assert stored.get("reason") == ("worker_lost" if status == "dead" else None)

@@ -6,6 +6,7 @@ from ironforge.job import NewJob
 from ironforge.queue.backend import RedisQueue
 from ironforge.queue.readings import WorkerInfo
 from tests.queue.state import Lane, move_clock, structure
+from tests.queue.stopped import Stopped
 
 
 async def test_what_a_worker_says_can_be_read(queue: RedisQueue, lane: Lane) -> None:
@@ -44,3 +45,45 @@ async def test_a_worker_leaves_only_with_empty_hands(queue: RedisQueue, lane: La
     assert await queue.deregister("w1") == "ok"
     assert await queue.deregister("w1") == "gone"
     assert not [name for name in await structure(queue) if name.startswith("worker")]
+
+
+async def test_what_a_registration_writes_to_the_millisecond(stopped: Stopped) -> None:
+    assert await stopped.call("register", "w", 15_000, "host", "h", "pid", "7") == "ok"
+    assert await stopped.scores("workers") == {"w": stopped.now_ms + 15_000}
+    assert await stopped.hash("worker:w") == {"registered_at": str(stopped.now_ms), "host": "h", "pid": "7"}
+    stopped.later(5)
+    before = await stopped.hash("worker:w")
+    assert await stopped.call("register", "w", 99_000, "host", "other") == "exists"
+    assert await stopped.scores("workers") == {"w": stopped.now_ms - 5 + 15_000}
+    assert await stopped.hash("worker:w") == before
+
+
+async def test_what_a_renewal_and_a_beat_write_to_the_millisecond(stopped: Stopped) -> None:
+    for wid in ("w", "v", "u"):
+        await stopped.register(wid)
+    stopped.later(4_000)
+    assert await stopped.call("renew", 20_000, "w", "nobody", "u") == ["ok", "gone", "ok"]
+    now = stopped.now_ms
+    assert await stopped.scores("workers") == {"v": now + 11_000, "w": now + 20_000, "u": now + 20_000}
+    assert await stopped.call("beat", "w", "state", "quiet") == ["ok", []]
+    stored = await stopped.hash("worker:w")
+    assert (stored["beat_at"], stored["state"], stored["host"]) == (str(now), "quiet", "h")
+    assert await stopped.call("beat", "nobody", "state", "quiet") == ["gone"]
+    assert await stopped.hash("worker:nobody") == {}
+
+
+async def test_what_leaves_and_what_stays_when_a_worker_does(stopped: Stopped) -> None:
+    for wid in ("w", "v"):
+        await stopped.register(wid)
+        await stopped.put(f"worker:{wid}:orders", "SADD", "quiet")
+    assert await stopped.call("deregister", "w") == "ok"
+    assert await stopped.scores("workers") == {"v": stopped.now_ms + 15_000}
+    assert await stopped.hash("worker:w") == {} and await stopped.members("worker:w:orders") == set()
+    assert await stopped.members("worker:v:orders") == {"quiet"}
+    await stopped.enqueue("a")
+    await stopped.claim(wid="v")
+    assert await stopped.call("deregister", "v") == "busy"
+    assert await stopped.members("worker:v:claims") == {"a"} and await stopped.hash("worker:v") != {}
+    await stopped.put("workers", "ZREM", "v")
+    assert await stopped.call("deregister", "v") == "gone"
+    assert await stopped.members("worker:v:claims") == {"a"}, "nothing changed"

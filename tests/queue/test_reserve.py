@@ -10,6 +10,7 @@ from ironforge.errors import IdempotencyConflict, JobRemoved
 from ironforge.job import NewJob, new_job_id
 from ironforge.queue.backend import RedisQueue
 from tests.queue.state import structure
+from tests.queue.stopped import Stopped
 
 
 async def test_the_same_request_again_gives_the_same_job(queue: RedisQueue) -> None:
@@ -52,3 +53,13 @@ async def test_the_window_is_a_day(queue: RedisQueue) -> None:
     await queue.submit(NewJob("greet"), "key", "hash")
     ttl = await queue.client.pttl(queue.keys.idempotency("key"))
     assert 86_390_000 < ttl <= 86_400_000
+
+
+async def test_a_reservation_lasts_a_day_and_a_repeated_one_does_not_prolong_it(stopped: Stopped) -> None:
+    assert await stopped.call("reserve", "key", "hash", "id-1") == ["new", "id-1"]
+    assert 86_390_000 < await stopped.ttl_ms("idem:key") <= 86_400_000
+    await stopped.put("idem:key", "PEXPIRE", 5_000)
+    assert await stopped.call("reserve", "key", "hash", "id-2") == ["pending", "id-1"]
+    assert await stopped.call("reserve", "key", "other", "id-2") == ["conflict", "id-1"]
+    assert await stopped.ttl_ms("idem:key") <= 5_000
+    assert await stopped.text("idem:key") == "pending|hash|id-1"

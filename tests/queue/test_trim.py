@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import pytest
+
 from ironforge.job import NewJob
 from ironforge.queue.backend import RedisQueue
 from tests.queue.state import Lane, dead_job, move_clock, structure
+from tests.queue.stopped import Stopped
 
 DAY_MS = 86_400_000
 
@@ -62,3 +65,54 @@ async def test_a_stray_entry_goes_and_its_job_stays(queue: RedisQueue) -> None:
     assert await queue.trim() == 1
     assert (await queue.get(job.id)).id == job.id
     assert "q:default:completed" not in await structure(queue)
+
+
+async def _ended(
+    stopped: Stopped, job_id: str, outcome: str = "completed", queue: str = "mail", **fields: int
+) -> None:
+    assert await stopped.settle(job_id, outcome, fence=await stopped.run(job_id, queue, **fields)) == "ok"
+
+
+async def test_a_retention_ends_at_its_millisecond(stopped: Stopped) -> None:
+    await _ended(stopped, "a", retention_ms=1_000)
+    await _ended(stopped, "b", "cancelled", retention_ms=1_000)
+    version = await stopped.version()
+    stopped.later(999)
+    assert await stopped.call("trim", 100, 100, "mail") == 0
+    assert await stopped.version() == version
+    stopped.later(1)
+    assert await stopped.call("trim", 100, 100, "mail") == 2
+    assert await stopped.hash("job:a") == {} and await stopped.hash("job:b") == {}
+    assert await stopped.version() == version + 1
+
+
+@pytest.mark.parametrize(("keep", "kept"), [(3, 3), (2, 2), (1, 1), (0, 0)])
+async def test_as_many_are_kept_as_asked_for(stopped: Stopped, keep: int, kept: int) -> None:
+    for at in range(3):
+        await _ended(stopped, f"j{at}")
+        stopped.later(1)
+    assert await stopped.call("trim", keep, 100, "other", "mail") == 3 - kept
+    assert list(await stopped.scores("q:mail:completed")) == [f"j{at}" for at in range(3 - kept, 3)]
+
+
+async def test_the_bound_holds_over_statuses_queues_and_excess(stopped: Stopped) -> None:
+    for at in range(2):
+        await _ended(stopped, f"a{at}", retention_ms=10)
+        await _ended(stopped, f"b{at}", "cancelled", retention_ms=10)
+        await _ended(stopped, f"c{at}")
+        await _ended(stopped, f"d{at}", queue="bulk", retention_ms=10)
+    stopped.later(10)
+    removed = [await stopped.call("trim", 1, 3, "mail", "bulk") for _ in range(4)]
+    assert removed == [3, 3, 1, 0]
+    assert list(await stopped.scores("q:mail:completed")) == ["c1"]
+
+
+async def test_what_is_removed_is_counted(queue: RedisQueue, stopped: Stopped) -> None:
+    await _ended(stopped, "a", retention_ms=10)
+    await _ended(stopped, "b", retention_ms=10)
+    await stopped.enqueue("c")
+    await stopped.put("q:mail:completed", "ZADD", 1, "c")
+    stopped.later(10)
+    assert await stopped.call("trim", 100, 100, "mail") == 3
+    assert (await queue.read_stats()).others["removed"] == 2
+    assert list(await stopped.scores("q:mail:queued")) == ["c"]

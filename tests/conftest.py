@@ -1,6 +1,7 @@
 """A Redis of our own for the whole run: the embedded binary on a unix socket; a namespace per test.
 
-IRONFORGE_TEST_REDIS is the path of another server to run on, IRONFORGE_TEST_FORM another form of it (sentinel, cluster).
+IRONFORGE_TEST_REDIS is the path of another server to run on, IRONFORGE_TEST_FORM another form of it (sentinel, cluster,
+or acl: as the user that `ironforge doctor --acl` makes).
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ import os
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from ironforge.queue.backend import RedisQueue
+from ironforge.queue.connection import make_client
 from tests.redis_server import RedisServer
 
 
@@ -55,5 +58,20 @@ def namespace() -> str:
 @pytest.fixture
 async def queue(redis_url: str, namespace: str) -> AsyncIterator[RedisQueue]:
     """A queue whose clock tests can move: see `move_clock`."""
-    async with RedisQueue(redis_url, namespace, shifted_clock=True) as opened:
+    async with RedisQueue(redis_url, namespace, shifted_clock=True) as opened, _meddling(redis_url):
         yield opened
+
+
+@asynccontextmanager
+async def _meddling(url: str) -> AsyncIterator[None]:
+    """What tests do to a queue by hand is not what its own user may do: `queue.client` has every right."""
+    if os.environ.get("IRONFORGE_TEST_FORM") != "acl":
+        yield
+        return
+    admin = make_client(url.replace("ironforge:s3cret@", ""))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            RedisQueue, "client", property(lambda one: admin if one.url == url else one._clients.calls)
+        )
+        yield
+    await admin.aclose()

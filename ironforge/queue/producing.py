@@ -41,6 +41,8 @@ class Producing(Namespace):
 
     async def enqueue_many(self, new_jobs: Sequence[NewJob]) -> list[Job]:
         """Accepts all of them in one round trip per shard, in their order. Jobs whose id exists are read and returned."""
+        if not new_jobs:
+            return []
         shards = self.shards or await self.all_shards()
         if len(shards) == 1:
             return await self._enqueue_in(shards[0], new_jobs, 0)

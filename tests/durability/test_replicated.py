@@ -1,0 +1,172 @@
+"""`replicated`: a job is accepted once a replica has it; else it is said that nobody knows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+
+from ironforge.config import Settings
+from ironforge.errors import NotConfirmed
+from ironforge.forge import Forge
+from ironforge.job import NewJob
+from ironforge.queue import durability
+from ironforge.queue.backend import RedisQueue
+from tests.durability.servers import DEBIAN, EMBEDDED, Pair, pair
+from tests.server.conftest import Served
+from tests.waiting import eventually
+
+
+@pytest.fixture(scope="module", params=["embedded", "debian"])
+def redis(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    """WAIT looks at other things in 7.0 than in later versions, so both are asked."""
+    if request.param == "debian" and not DEBIAN:
+        pytest.skip("needs redis-server")
+    with pair(DEBIAN if request.param == "debian" else EMBEDDED) as both:
+        yield both
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica that is frozen confirms nothing, however long it is waited for."""
+    monkeypatch.setattr(durability, "CONFIRM_MS", 400)
+
+
+@pytest.fixture
+async def queue(redis: Pair, namespace: str) -> AsyncIterator[RedisQueue]:
+    async with RedisQueue(redis.primary.url, namespace, durability="replicated") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def http(redis: Pair, namespace: str) -> AsyncIterator[httpx.AsyncClient]:
+    forge = Forge(
+        settings=Settings(redis_url=redis.primary.url, namespace=namespace, durability="replicated")
+    )
+    served = Served(forge)
+    async with httpx.AsyncClient(base_url=served.url, timeout=10) as client:
+        yield client
+    await served.stop()
+    await forge.aclose()
+
+
+async def _depth(queue: RedisQueue) -> int:
+    return (await queue.read_queue("default")).queued
+
+
+async def test_what_is_accepted_is_on_the_replica(redis: Pair, queue: RedisQueue) -> None:
+    jobs = [await queue.enqueue(NewJob("greet")), *await queue.enqueue_many([NewJob("greet")] * 3)]
+    with redis.replica.client() as replica:
+        assert replica.exists(*(queue.keys.job(job.id) for job in jobs)) == len(jobs)
+    found = await queue.health()
+    assert (found.durability, found.asked, found.replicas) == ("replicated", "replicated", 1)
+
+
+async def test_awaits_of_one_tick_share_one_pipeline(redis: Pair, queue: RedisQueue) -> None:
+    def waits() -> int:
+        with redis.primary.client() as client:
+            return int(client.info("commandstats").get("cmdstat_wait", {"calls": 0})["calls"])
+
+    await queue.enqueue(NewJob("greet"))
+    before = waits()
+    await asyncio.gather(*(queue.enqueue(NewJob("greet")) for _ in range(100)))
+    assert waits() - before == 1
+
+
+async def test_a_silent_replica_confirms_nothing(
+    redis: Pair, queue: RedisQueue, http: httpx.AsyncClient
+) -> None:
+    with redis.replica.frozen():
+        one, many, answer = await asyncio.gather(
+            queue.enqueue(NewJob("greet")),
+            queue.enqueue_many([NewJob("greet") for _ in range(3)]),
+            http.post("/jobs", json={"kind": "greet"}),
+            return_exceptions=True,
+        )
+    assert isinstance(one, NotConfirmed) and one.job_id and (await queue.get(one.job_id)).kind == "greet"
+    assert isinstance(many, NotConfirmed) and len(many.job_ids) == 3 and many.job_id is None
+    assert isinstance(answer, httpx.Response)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    document = answer.json()
+    assert document["type"] == "not_confirmed" and document["job_ids"] == [document["job_id"]]
+    assert "same Idempotency-Key" in document["detail"] and "redis" not in answer.headers.get("location", "")
+    assert (await http.get(f"/jobs/{document['job_id']}")).status_code == 200, (
+        "it may exist, and here it does"
+    )
+
+
+async def test_sent_again_under_its_key_it_is_the_same_job_once_it_is_confirmed(
+    redis: Pair, queue: RedisQueue, http: httpx.AsyncClient
+) -> None:
+    async def send() -> httpx.Response:
+        return await http.post("/jobs", json={"kind": "greet"}, headers={"Idempotency-Key": "k-1"})
+
+    with redis.replica.frozen():
+        first = await send()
+        again = await send()  # the job is there, which says nothing about the replica
+    assert [first.json()["type"], again.json()["type"]] == ["not_confirmed", "not_confirmed"]
+    third, fourth = await send(), await send()
+    assert [third.status_code, fourth.status_code] == [200, 200]
+    assert {
+        answer.json().get("job_id") or answer.json()["id"] for answer in (first, again, third, fourth)
+    } == {third.json()["id"]}
+    assert await _depth(queue) == 1
+    with redis.replica.client() as replica:
+        assert replica.exists(queue.keys.job(third.json()["id"]))
+
+
+async def test_a_batch_is_told_which_jobs_are_not_confirmed(
+    redis: Pair, queue: RedisQueue, http: httpx.AsyncClient
+) -> None:
+    async def send(key: str | None) -> httpx.Response:
+        jobs = [{"kind": "greet"}, {"kind": "greet", "idempotency_key": "own"}, {"kind": "greet"}]
+        headers = {"Idempotency-Key": key} if key else {}
+        return await http.post("/jobs/batch", json={"jobs": jobs}, headers=headers)
+
+    with redis.replica.frozen():
+        plain, keyed = await send(None), await send("batch-1")
+    assert [plain.status_code, keyed.status_code] == [503, 503]
+    assert len(plain.json()["job_ids"]) == 2, "those without a key go first, together"
+    assert keyed.json()["type"] == "not_confirmed" and len(keyed.json()["job_ids"]) == 3
+    again = await send("batch-1")
+    assert again.status_code == 201 and set(again.json()["ids"]) == set(keyed.json()["job_ids"])
+    assert await _depth(queue) == 2 + 3
+
+
+async def test_the_server_forgets_its_scripts(redis: Pair, queue: RedisQueue) -> None:
+    with redis.primary.client() as client:
+        client.script_flush()
+    job = await queue.enqueue(NewJob("greet"))
+    with redis.replica.client() as replica:
+        assert replica.exists(queue.keys.job(job.id))
+        with redis.primary.client() as client:
+            client.script_flush()
+        with redis.replica.frozen(), pytest.raises(NotConfirmed):
+            await queue.enqueue(NewJob("greet"))
+
+
+async def test_many_callers_are_all_answered_in_time_when_no_replica_is_there(
+    redis: Pair, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durability, "CONFIRM_MS", 1_500)
+    redis.leave()
+    try:
+        answers = await asyncio.gather(*(http.post("/jobs", json={"kind": "greet"}) for _ in range(100)))
+        # One that had to wait for its turn longer than a request may take would be told that Redis is away.
+        assert Counter(answer.json()["type"] for answer in answers) == {"not_confirmed": 100}
+
+        async def warns() -> bool:
+            stats = (await http.get("/queues/stats")).json()
+            return ("replicas", "bad") in {(found["rule"], found["severity"]) for found in stats["attention"]}
+
+        await eventually(warns, 10, "attention says that no replica is there")
+        health = (await http.get("/health")).json()
+        assert (health["durability"], health["replicas"]) == ("replicated", 0)
+        assert any("no replica" in warning for warning in health["warnings"])
+        assert (await http.get("/jobs")).status_code == 200
+    finally:
+        redis.follow()
+    assert (await http.post("/jobs", json={"kind": "greet"})).status_code == 201

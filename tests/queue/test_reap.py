@@ -58,6 +58,15 @@ async def test_a_clock_that_ran_back_reaps_nobody(queue: RedisQueue) -> None:
     assert await _steady(queue, 12_000) == []
 
 
+async def test_a_lease_given_before_the_clock_ran_back_does_not_outlast_it(queue: RedisQueue) -> None:
+    await _steady(queue, 20_000)
+    await Lane(queue).register()
+    await move_clock(queue, -3_600_000)
+    assert await queue.reap() == []
+    assert await _steady(queue, 12_000) == []
+    assert await _steady(queue, 4_000) == ["w1"], "not an hour later"
+
+
 async def test_a_reaped_worker_cannot_come_back_under_its_id(queue: RedisQueue) -> None:
     await _steady(queue, 20_000)
     lane = await Lane(queue).register()

@@ -157,6 +157,31 @@ async def test_kinds_beyond_the_limit_count_as_other(queue: RedisQueue) -> None:
     assert submitted["other", "medium"] == 3
 
 
+async def test_a_batch_of_every_outcome_is_answered_in_its_own_order(queue: RedisQueue, lane: Lane) -> None:
+    await queue.enqueue_many([NewJob("greet") for _ in range(6)])
+    jobs = await lane.claim(6)
+    batch = [
+        Settlement(jobs[0].id, jobs[0].fence, "retry", None, ERROR, 1000, "f"),
+        Settlement(jobs[1].id, jobs[1].fence, "completed", b"1"),
+        Settlement(jobs[2].id, "1:other", "completed"),
+        Settlement(jobs[3].id, jobs[3].fence, "dead", None, ERROR, 0, "f"),
+        Settlement(jobs[4].id, jobs[4].fence, "completed"),
+        Settlement(jobs[5].id, "1:other", "released"),
+    ]
+    assert (await lane.turn(0, *batch)).settled == ["ok", "ok", "refused", "ok", "ok", "refused"]
+    assert (await lane.turn(0, *batch)).settled == [
+        "already",
+        "already",
+        "refused",
+        "already",
+        "already",
+        "refused",
+    ]
+    statuses = [(await queue.get(job.id)).status.value for job in jobs]
+    assert statuses == ["retrying", "completed", "running", "dead", "completed", "running"]
+    assert (await queue.get(jobs[1].id)).result == 1
+
+
 async def test_what_a_completion_writes_to_the_millisecond(queue: RedisQueue, stopped: Stopped) -> None:
     fence = await stopped.run("a", retention_ms=5_000)
     await stopped.run("b")

@@ -3,7 +3,11 @@
 -- KEYS[1] prefix
 -- ARGV[1] key, ARGV[2] request hash, ARGV[3] job id
 --
--- Returns 'ok'. The window of 24 h goes on from the reservation.
+-- Returns 'ok'. The window of 24 h goes on from the reservation. One that comes after it, when the key stands for
+-- another job or for nothing, changes nothing.
 
-redis.call('SET', P .. 'idem:' .. ARGV[1], 'done|' .. ARGV[2] .. '|' .. ARGV[3], 'XX', 'KEEPTTL')
+local record, stands_for = P .. 'idem:' .. ARGV[1], '|' .. ARGV[2] .. '|' .. ARGV[3]
+if redis.call('GET', record) == 'pending' .. stands_for then
+  redis.call('SET', record, 'done' .. stands_for, 'XX', 'KEEPTTL')
+end
 return 'ok'

@@ -1,0 +1,71 @@
+"""The rules: everything that producers, workers, supervisors, operators, maintenance and time may do next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tests.model import rules_edges as edges
+from tests.model import rules_maintenance as maintenance
+from tests.model import rules_operators as operators
+from tests.model import rules_producers as producers
+from tests.model import rules_reading as reading
+from tests.model import rules_time as time
+from tests.model import rules_workers as workers
+from tests.model.choices import Choices
+from tests.model.machine import Machine
+
+
+class Rule(NamedTuple):
+    """One thing that may happen next.
+
+    Attributes:
+        weight: how often, beside the others.
+        apply: does it on the scripts and the model.
+    """
+
+    name: str
+    weight: int
+    apply: Callable[[Machine, Choices], None]
+
+
+RULES = (
+    Rule("enqueue", 10, producers.enqueue),
+    Rule("submit", 4, producers.submit),
+    Rule("reserve_or_confirm", 1, producers.reserve_or_confirm),
+    Rule("grow_old", 2, producers.grow_old),
+    Rule("register", 4, workers.register),
+    Rule("claim", 16, workers.claim),
+    Rule("claim_bounded", 3, workers.claim_bounded),
+    Rule("settle", 14, workers.settle),
+    Rule("turn", 4, workers.turn),
+    Rule("progress", 3, workers.progress),
+    Rule("renew", 3, workers.renew),
+    Rule("beat", 3, workers.beat),
+    Rule("deregister", 2, workers.deregister),
+    Rule("hand_back", 4, workers.hand_back),
+    Rule("crash_course", 2, workers.crash_course),
+    Rule("lock", 3, workers.lock),
+    Rule("take_mark", 2, workers.take_mark),
+    Rule("give_back_mark", 1, workers.give_back_mark),
+    Rule("cancel", 5, operators.cancel),
+    Rule("retry", 6, operators.retry),
+    Rule("retry_as_new", 2, operators.retry_as_new),
+    Rule("run_now", 4, operators.run_now),
+    Rule("delete", 4, operators.delete),
+    Rule("switch", 4, operators.switch),
+    Rule("promote", 4, maintenance.promote),
+    Rule("reap", 5, maintenance.reap),
+    Rule("watch", 4, maintenance.watch),
+    Rule("trim", 4, maintenance.trim),
+    Rule("take_tick", 1, maintenance.take_tick),
+    Rule("flush_scripts", 1, maintenance.flush_scripts),
+    Rule("clock", 14, time.clock),
+    Rule("boundary", 14, time.boundary),
+    Rule("again", 8, producers.again),
+    Rule("go_on", 6, producers.go_on),
+    Rule("read", 2, reading.read),
+)
+# At the two ends of an episode: in one of `weight` episodes.
+FIRST = (Rule("crowd", 40, edges.crowd),)
+LAST = (Rule("verify", 1, edges.verify), Rule("drain", 3, edges.drain))

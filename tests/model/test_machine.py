@@ -1,0 +1,83 @@
+"""Random transitions on the shipped scripts: a part chosen by Hypothesis, which shrinks best, the rest by the plain driver."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+
+from tests.model import drive
+from tests.model.machine import Machine
+from tests.model.rules import RULES, Rule
+from tests.model.wire import Wire
+from tests.redis_server import RedisServer
+
+TRANSITIONS = 50_000
+BY_HYPOTHESIS = 60  # sequences of up to 50 rules
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A server of our own: each sequence begins by emptying it."""
+    from ironforge.embedded import find_server
+
+    with tempfile.TemporaryDirectory(prefix="if-") as folder:
+        server = RedisServer(Path(folder), str(find_server()[0]))
+        server.start()
+        yield server.url
+        server.stop()
+
+
+def test_the_scripts_do_what_the_model_says(url: str) -> None:
+    seed = int(os.environ.get("IRONFORGE_MODEL_SEED", "") or int.from_bytes(os.urandom(3)))
+    report = drive.run(url, seed, TRANSITIONS)
+    assert report.failure is None, (
+        f"replay with: python -m tests.model --seed {seed} --episode {report.episode}\n{report.failure}"
+    )
+    assert report.counts.transitions >= TRANSITIONS
+
+
+class _Drawn:
+    def __init__(self, data: st.DataObject) -> None:
+        self._data = data
+
+    def below(self, bound: int) -> int:
+        return self._data.draw(st.integers(0, bound - 1))
+
+
+def test_hypothesis_finds_no_sequence_either(url: str) -> None:
+    wire = Wire(url)
+    machine = Machine(wire)
+
+    class Sequences(RuleBasedStateMachine):
+        def __init__(self) -> None:
+            super().__init__()
+            machine.reset()
+
+    for one in RULES:
+        setattr(Sequences, one.name, _as_method(machine, one))
+    quick = settings(
+        max_examples=BY_HYPOTHESIS,
+        stateful_step_count=50,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(Sequences, settings=quick)
+    machine.close()
+    wire.close()
+
+
+def _as_method(machine: Machine, one: Rule) -> Any:
+    def step(self: Any, data: st.DataObject) -> None:
+        one.apply(machine, _Drawn(data))
+
+    step.__name__ = one.name
+    return rule(data=st.data())(step)

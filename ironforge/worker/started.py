@@ -114,7 +114,8 @@ class Child:
             Whether it was ended by this look.
         """
         self._look_at_memory()
-        if not self.claims or self.ended_by_us:
+        # Once it ended, its board may be closed.
+        if not self.claims or self.ended_by_us or self.tied.process.returncode is not None:
             return False
         page, before = self.board.read(), self.blockage
         if page.recycling:

@@ -101,6 +101,9 @@ class Supervisor:
                 await self._forge.aclose()
             self._waiters.shutdown(wait=False)
             stop_metrics()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)  # asked once more while it ends, it still ends with 0
         return 0
 
     # -- one place for a child ------------------------------------------------------------------------------------

@@ -78,6 +78,34 @@ async def test_a_child_that_ends_while_it_is_asked_for_its_stack_is_no_error() -
             faulthandler.unregister(STACK_SIGNAL or 0)
 
 
+async def test_a_child_that_ended_is_not_looked_at() -> None:
+    """A supervisor looks at one child after the other: one may end, and its board be closed, before its turn."""
+    board = Board.make(1)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        child = Child("w", lifeline.tie(["true"]), ours, board, claims=True)
+        await asyncio.to_thread(child.wait)
+        child.forget()
+        assert not await child.look(60)
+
+
+async def test_signals_up_to_the_last_moment_do_not_change_the_exit_code(
+    redis_url: str, namespace: str, tmp_path: Path
+) -> None:
+    bench = Bench(redis_url, namespace, tmp_path)
+    try:
+        supervisor = bench.worker()
+
+        def ended() -> bool:
+            supervisor.terminate()
+            return supervisor.poll() is not None
+
+        wait_until(ended, 20, "it left")
+        assert supervisor.returncode == 0
+    finally:
+        bench.close()
+
+
 def _setting(folder: Path, name: str) -> Setting:
     (folder / name).mkdir()
     return Setting(SEED, 1.0, find_server()[0], folder / name, lambda _: None)

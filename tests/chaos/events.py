@@ -88,14 +88,21 @@ class Record:
 
 
 class Director:
-    """Carries the plan out, each event when so many jobs have run."""
+    """Carries the plan out, each event when so many jobs have run.
 
-    def __init__(self, fleet: Fleet, server: RedisServer, queue: RedisQueue, ledger: Ledger) -> None:
+    Args:
+        others: so many groups have to be at work beside one that is stopped.
+    """
+
+    def __init__(
+        self, fleet: Fleet, server: RedisServer, queue: RedisQueue, ledger: Ledger, others: int
+    ) -> None:
         self.record = Record()
         self._fleet = fleet
         self._server = server
         self._queue = queue
         self._ledger = ledger
+        self._others = others
         self._stops: set[asyncio.Task[None]] = set()
 
     async def carry_out(self, events: list[Event], jobs: int) -> None:
@@ -115,7 +122,7 @@ class Director:
         elif event.verb == "forget":
             await self._queue.client.script_flush()
         else:
-            least = 1 if not event.verb.startswith("stop") else 3  # somebody has to go on
+            least = 1 + self._others if event.verb.startswith("stop") else 1
             ready = await self._fleet.await_ready(least)
             self._hit(ready[int(event.choice * len(ready))], event)
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from ironforge.errors import StoreUnavailable
 from ironforge.job import NewJob
@@ -35,18 +35,18 @@ def short_job(rng: Random) -> NewJob:
 
 
 class Load:
-    """Submits `jobs` jobs, queue after queue, never more than `ahead` beyond what has run.
+    """Submits until it is enough, and at least `least` jobs: queue after queue, never more than `ahead` beyond what has run.
 
     Attributes:
         acknowledged: ids that Redis confirmed.
-        enough: set to submit no more.
+        enough: set when the work that this is the load for is done.
     """
 
     def __init__(
         self,
         queue: RedisQueue,
         ledger: Ledger,
-        jobs: int,
+        least: int,
         rng: Random,
         make: MakeJob = short_job,
         ahead: int = 1_500,
@@ -55,16 +55,15 @@ class Load:
         self.enough = asyncio.Event()
         self._queue = queue
         self._ledger = ledger
-        self._jobs = jobs
+        self._least = least
         self._rng = rng
         self._make = make
         self._ahead = ahead
 
     async def submit(self) -> None:
-        """Until all were accepted, or it is enough. A batch that was not confirmed is sent again as it is."""
-        while len(self.acknowledged) < self._jobs and not self.enough.is_set():
-            await eventually(self._wanted, 900, "jobs go on")
-            count = min(BATCH, self._jobs - len(self.acknowledged))
+        """A batch that was not confirmed is sent again as it is."""
+        while await eventually(self._wanted, 900, "jobs go on") == "more":
+            count = BATCH if self._left <= 0 else min(BATCH, self._left)
             batch = [self._make(self._rng).with_id() for _ in range(count)]
             for at, new in enumerate(batch, start=len(self.acknowledged)):
                 new.queue = f"q{at // JOBS_PER_QUEUE}"
@@ -80,8 +79,14 @@ class Load:
         finally:
             submitting.cancel()
 
-    def _wanted(self) -> bool:
-        return self.enough.is_set() or len(self.acknowledged) - self._ledger.ended < self._ahead
+    @property
+    def _left(self) -> int:
+        return self._least - len(self.acknowledged)
+
+    def _wanted(self) -> Literal["more", "done"] | None:
+        if self._left <= 0 and self.enough.is_set():
+            return "done"
+        return "more" if len(self.acknowledged) - self._ledger.ended < self._ahead else None
 
     async def _insist(self, batch: list[NewJob]) -> None:
         while True:

@@ -23,14 +23,14 @@ async def run(setting: Setting) -> list[Row]:
     server.start()
     ledger = Ledger(setting.folder / "ledger")
     restarts = setting.of(RESTARTS, 4)
-    most = restarts * 800  # it is enough when the restarts are done
+    room = restarts * 800
     fleet = Fleet(
         server.url, "rolling", setting.folder, ledger,
-        ("--concurrency", str(SLOTS), "--queues", ",".join(queues_for(most))),
+        ("--concurrency", str(SLOTS), "--queues", ",".join(queues_for(room))),
     )  # fmt: skip
     try:
         async with RedisQueue(server.url, "rolling") as queue:
-            load = Load(queue, ledger, most, Random(setting.seed), ahead=200)
+            load = Load(queue, ledger, 0, Random(setting.seed), ahead=200)
             rolling = Rolling(setting, fleet, ledger, restarts)
             await load.during(rolling.run())
             await await_completed(queue, len(load.acknowledged), 60)

@@ -233,8 +233,7 @@ class WorkerInfo:
     started_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """How one run ended, as its worker saw it. See settle.lua for the outcome words."""
 
     job_id: str

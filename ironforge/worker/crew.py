@@ -12,7 +12,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ironforge.context import Context
 from ironforge.errors import LeaseLost, StoreUnavailable
@@ -22,6 +22,8 @@ from ironforge.periodic import Outage, every
 from ironforge.queue.readings import Settlement, Turn
 from ironforge.task import TaskRegistry
 from ironforge.worker.board import Board
+from ironforge.worker.deadlines import Deadlines
+from ironforge.worker.joblog import JobLog
 from ironforge.worker.lane import Lane
 from ironforge.worker.processes import ProcessPool
 from ironforge.worker.run import GRACE_S, Run, Runner
@@ -83,8 +85,10 @@ class Crew:
         self._board = board or Board(-1, options.concurrency)
         self._threads = ThreadPoolExecutor(options.concurrency, thread_name_prefix="job")
         self._processes = ProcessPool()
-        self.runner = Runner(tasks, self._threads, self._processes, options.grace_s)
+        self.runner = Runner(tasks, self._threads, self._processes)
         self._runs: dict[str, Run] = {}
+        self._deadlines = Deadlines(self._runs.values, self._give_up)
+        self._joblog = JobLog()
         self._free_slots = list(range(options.concurrency, 0, -1))
         self._done = self._failed = 0
         self._wake_wanted = asyncio.Event()
@@ -124,6 +128,8 @@ class Crew:
             pass
         finally:
             watchdog.stop()
+            self._deadlines.stop()
+            self._joblog.sum_up()
             unwatch_tasks()
             tasks = (*background, *self._serving, leaving)
             for task in tasks:
@@ -148,7 +154,7 @@ class Crew:
     async def abandon(self) -> None:
         """After the end: handlers whose jobs are not this worker's any more are cancelled, in a process that goes on."""
         for run in list(self._runs.values()):
-            run.ask_to_stop("released")
+            self._stop_run(run, "released")
         left = set().union(*(lane.tasks for lane in self._lanes))
         if left:
             await asyncio.wait(left, timeout=RELEASE_S)
@@ -161,7 +167,7 @@ class Crew:
             run = self._runs.get(job_id)
             if verb == "cancel" and run and run.stopping is None:
                 log.info("cancel requested", extra={"job_id": job_id, "kind": run.job.kind})
-                run.ask_to_stop("cancelled")
+                self._stop_run(run, "cancelled")
 
     def want_wake(self) -> None:
         self._wake_wanted.set()
@@ -176,28 +182,43 @@ class Crew:
     # -- slots ----------------------------------------------------------------------------------------------------
 
     def _start_run(self, job: Job) -> Run:
+        limit_s = self.runner.limit_s(job)
+        run = Run(job, self._free_slots.pop(), limit_s, self._options.grace_s, self._context_of)
+        self._runs[job.id] = run
+        self._board.begin(run.slot - 1, job.id, run.look_at, limit_s)
+        self._deadlines.watch(run.look_at)
+        return run
+
+    def _context_of(self, run: Run) -> Context:
         loop = asyncio.get_running_loop()
 
         def report(progress_json: str) -> None:
-            loop.call_soon_threadsafe(self._progress.__setitem__, job.id, (run, progress_json))
+            loop.call_soon_threadsafe(self._progress.__setitem__, run.job.id, (run, progress_json))
 
-        context = Context(job, self.queue, report)
-        run = Run(job, self._free_slots.pop(), context, self.runner.limit_s(job))
-        self._runs[job.id] = run
-        self._board.begin(run.slot - 1, job.id, run.began + run.limit_s, run.limit_s)
-        log.info("started", extra={"job_id": job.id, "kind": job.kind})
-        return run
+        return Context(run.job, self.queue, report)
 
     def _end_run(self, run: Run, settlement: Settlement) -> None:
         self._runs.pop(run.job.id, None)
-        self._progress.pop(run.job.id, None)
+        if self._progress:
+            self._progress.pop(run.job.id, None)
         self._board.end(run.slot - 1)
         if not run.stuck:
             self._free_slots.append(run.slot)
         self._done += 1
-        self._failed += settlement.outcome in ("retry", "dead")
-        if settlement.outcome in ("completed", "cancelled", "released"):
-            log.info(settlement.outcome, extra={"job_id": run.job.id, "kind": run.job.kind})
+        if settlement.outcome in ("retry", "dead"):
+            self._failed += 1  # told where it was judged
+        else:
+            self._joblog.ended(settlement.outcome, run.job.id, run.job.kind, run.began)
+
+    def _stop_run(self, run: Run, why: Literal["cancelled", "released"]) -> None:
+        run.ask_to_stop(why)
+        self._deadlines.watch(run.look_at)
+
+    def _give_up(self, run: Run) -> None:
+        settlement = self.runner.without_result(run)
+        for lane in self._lanes:
+            if lane.runs(run):
+                lane.give_up(run, settlement)
 
     def _slot_of(self, task_name: str) -> int | None:
         run = self._runs.get(task_name.removeprefix("job "))
@@ -207,6 +228,7 @@ class Crew:
 
     async def _beat(self) -> None:
         """Each second while a job runs, so that a cancel is heard; each five when idle."""
+        self._joblog.sum_up()
         if not self._runs and time.monotonic() - self._beaten_at < LONGEST_SLEEP_S:
             return
         self._beaten_at = time.monotonic()
@@ -277,7 +299,7 @@ class Crew:
         if await self._drained(self._options.shutdown_timeout_s, self._release_asked):
             return
         for run in list(self._runs.values()):
-            run.ask_to_stop("released")
+            self._stop_run(run, "released")
         if await self._drained(RELEASE_S):
             return
         self.leaving_anyway = True

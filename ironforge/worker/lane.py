@@ -6,6 +6,7 @@ Two of them keep Redis and the worker busy at the same time.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import secrets
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from ironforge.job import Job
 from ironforge.periodic import Outage
 from ironforge.queue.readings import Settlement, Turn, TurnReply
 from ironforge.worker.run import Run, Runner
+from ironforge.worker.spawned import end_spawned
 
 if TYPE_CHECKING:
     from ironforge.queue.backend import RedisQueue
@@ -48,11 +50,13 @@ class Lane:
         self._worker = worker
         self._start = start
         self._on_end = on_end
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[Run, asyncio.Task[None]] = {}
+        self._tidying: set[asyncio.Task[None]] = set()
         self._stuck = 0
         self._ended: list[Settlement] = []
         self._changed = asyncio.Event()
         self._claim_wanted = True
+        self._turns = 0
 
     @property
     def busy(self) -> bool:
@@ -65,7 +69,10 @@ class Lane:
     @property
     def tasks(self) -> set[asyncio.Task[None]]:
         """Those that run jobs."""
-        return set(self._running)
+        return set(self._running.values())
+
+    def runs(self, run: Run) -> bool:
+        return run in self._running
 
     def wake(self) -> None:
         """There may be something to claim. Until it looked, it does not count as idle."""
@@ -96,7 +103,10 @@ class Lane:
         if slots:
             # A wake that comes while this is under way makes it True again.
             self.idle = self._claim_wanted = False
-        turn = Turn(self._worker.wid, self.number, secrets.token_hex(6), slots, self._worker.queues, ended)
+        self._turns += 1
+        turn = Turn(
+            self._worker.wid, self.number, claim_token(self._turns), slots, self._worker.queues, ended
+        )
         reply = await self._sent(turn)
         for settlement, word in zip(ended, reply.settled, strict=True):
             if word == "refused":
@@ -134,19 +144,52 @@ class Lane:
 
     def _begin(self, job: Job) -> None:
         run = self._start(job)
-        task = asyncio.create_task(self._run(run), name=f"job {job.id}")
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        # Not by `create_task`: this is no task that a handler started.
+        run.task = task = asyncio.Task(self._run(run), loop=asyncio.get_running_loop(), name=f"job {job.id}")
+        self._running[run] = task
 
     async def _run(self, run: Run) -> None:
         settlement = await self._worker.runner.run(run)
-        if run.stuck:
-            self._stuck += 1
-            self._worker.recycle(run)
+        if run.spawned:
+            # In a task of its own: this one may be cancelled again, its time being up, and belongs to the run.
+            loop = asyncio.get_running_loop()
+            tidying = loop.create_task(self._tidy(run, settlement), context=contextvars.Context())
+            self._tidying.add(tidying)
+            tidying.add_done_callback(self._tidying.discard)
+        else:
+            self._end(run, settlement)
+
+    async def _tidy(self, run: Run, settlement: Settlement) -> None:
+        """Ends what a handler left behind before its slot is free."""
+        about = {"job_id": run.job.id, "kind": run.job.kind}
+        if await end_spawned(run.spawned, 0.0 if run.stuck else run.grace_s, about):
+            self._end(run, settlement)
+        else:
+            self.give_up(run, settlement)
+
+    def give_up(self, run: Run, settlement: Settlement) -> None:
+        """Settles a run that does not end. Its slot is lost until the process is replaced."""
+        if run.ended:
+            return
+        run.stuck = True
+        self._stuck += 1
+        self._end(run, settlement)
+        self._worker.recycle(run)
+
+    def _end(self, run: Run, settlement: Settlement) -> None:
+        if run.ended:  # it was given up; whatever it says comes too late
+            return
+        run.ended = True
+        del self._running[run]
         self._ended.append(settlement)
         self._on_end(run, settlement)
         self._claim_wanted = True  # a slot is free, and the turn that settles can claim as well
         self._changed.set()
+
+
+def claim_token(turn: int) -> str:
+    """The token of a lane's n-th turn. By its number a claim is known that a slow network delivers after a later one."""
+    return f"{turn:x}.{secrets.token_hex(6)}"
 
 
 class LaneOwner(Protocol):

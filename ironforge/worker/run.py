@@ -1,4 +1,4 @@
-"""One run of one job, from its claim to what has to be settled."""
+"""One run of one job, from its claim to what has to be settled: one task, in which the handler runs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import asyncio
 import contextvars
 import inspect
 import logging
-import math
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
@@ -30,117 +28,157 @@ from ironforge.outcome import (
 from ironforge.queue.readings import Settlement
 from ironforge.task import Task, TaskRegistry
 from ironforge.worker.failure import settle_failure
-from ironforge.worker.processes import ProcessCrashed, ProcessPool, StoredResult
+from ironforge.worker.processes import ProcessPool, StoredResult
 from ironforge.worker.results import result_json
-from ironforge.worker.spawned import Spawned, collect, end_spawned
+from ironforge.worker.spawned import Spawned, collect
 
 log = logging.getLogger("ironforge.worker")
 
 GRACE_S = 5.0
 
 
-@dataclass(slots=True)
 class Run:
-    """A job in a slot. `stuck` once its handler outlived limit, cancellation and grace."""
+    """A job in a slot.
 
-    job: Job
-    slot: int
-    context: Context
-    limit_s: float = math.inf
-    began: float = field(default_factory=time.monotonic)
-    stopping: Literal["cancelled", "released"] | None = None
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
-    stuck: bool = False
-    spawned: Spawned = field(default_factory=Spawned)
+    Attributes:
+        look_at: `time.monotonic()` when somebody has to look at it next: its time limit is over, or the grace after
+            its handler was cancelled.
+        stopping: why its handler was asked to end, by a person or by a worker that leaves.
+        late: set when its time limit was over before it ended.
+        begun: its task runs; before that it cannot be cancelled without losing track of it.
+        ended: it was settled, by what its handler said or without it.
+        stuck: its handler outlived limit, cancellation and grace; it was settled without it.
+    """
+
+    __slots__ = (
+        "_context", "_make_context", "began", "begun", "ended", "grace_s", "job", "late", "limit_s", "look_at", "slot", "spawned",
+        "stopping", "stuck", "task",
+    )  # fmt: skip
+
+    def __init__(
+        self, job: Job, slot: int, limit_s: float, grace_s: float, make_context: Callable[[Run], Context]
+    ) -> None:
+        self.job = job
+        self.slot = slot
+        self.limit_s = limit_s
+        self.grace_s = grace_s
+        self.began = time.monotonic()
+        self.look_at = self.began + limit_s
+        self.task: asyncio.Task[Any] | None = None
+        self.stopping: Literal["cancelled", "released"] | None = None
+        self.late: TimeLimitExceeded | None = None
+        self.begun = False
+        self.ended = False
+        self.stuck = False
+        self.spawned: Spawned = set()
+        self._context: Context | None = None
+        self._make_context = make_context
+
+    @property
+    def context(self) -> Context:
+        """Made when it is asked for: most handlers do not."""
+        if self._context is None:
+            self._context = self._make_context(self)
+            if self.interrupted:
+                self._context.request_cancel()
+        return self._context
+
+    @property
+    def interrupted(self) -> bool:
+        return self.stopping is not None or self.late is not None
+
+    @property
+    def obeyed(self) -> bool:
+        """Whether the handler saw that it should stop."""
+        return self._context is not None and self._context.noticed_cancel
 
     def ask_to_stop(self, why: Literal["cancelled", "released"]) -> None:
         """Cancels the handler: because a person asked, or because this worker is going."""
         if self.stopping is None:
             self.stopping = why
-            self.context.request_cancel()
-            self.stop.set()
+            self._interrupt()
+
+    def time_is_up(self) -> None:
+        """Its limit is over: cancels the handler, and notes where it waited."""
+        assert self.task
+        self.late = _time_is_up(self.limit_s, self.task)
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        if self._context is not None:
+            self._context.request_cancel()
+        self.look_at = time.monotonic() + self.grace_s
+        if (
+            self.task is not None and self.begun and not self.ended
+        ):  # one that has not begun looks before it does
+            self.task.cancel()
 
 
 class Runner:
     """Knows how to call each kind of handler; holds the threads and processes they run in."""
 
-    def __init__(
-        self, tasks: TaskRegistry, threads: Executor, processes: ProcessPool, grace_s: float = GRACE_S
-    ) -> None:
-        """`grace_s`: between cancelling a handler and giving its slot up as stuck."""
+    def __init__(self, tasks: TaskRegistry, threads: Executor, processes: ProcessPool) -> None:
         self._tasks = tasks
         self._threads = threads
         self._processes = processes
-        self._grace_s = grace_s
         self._rng = random.Random()
 
     def limit_s(self, job: Job) -> float:
         """The job's own time limit, else its task's, else the default."""
+        if job.timeout_s:
+            return job.timeout_s
         task = self._tasks.get(job.kind)
-        return job.timeout_s or (task.defaults.timeout_s if task else None) or DEFAULT_TIMEOUT_S
+        return (task.defaults.timeout_s if task else None) or DEFAULT_TIMEOUT_S
 
     async def run(self, run: Run) -> Settlement:
-        """Runs the handler and says how it ended. A failing handler is not an error here."""
-        try:
-            return await self._run(run)
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # ours: the job must not stay running for ever because of it
-            log.exception("a run could not be settled as it ended", extra=_about(run.job))
-            return settle_failure(run.job, error, BackoffPolicy(), self._rng)
-        finally:
-            within_s = 0.0 if run.stuck else self._grace_s
-            if run.spawned and not await end_spawned(run.spawned, within_s, _about(run.job)):
-                run.stuck = True
-
-    async def _run(self, run: Run) -> Settlement:
+        """Runs the handler in the current task and says how it ended. Whatever the handler raises is no error here."""
         job = run.job
         task = self._tasks.get(job.kind)
         if task is None and self._tasks.catch_all is None:
             return _unknown(job)
+        run.begun = True
+        if run.interrupted:
+            return self.without_result(run)
+        collect(run.spawned)
         try:
-            result = await self._within(run, _contained(self._call(run, task)))
-        except Stopped:
-            return _stopped(run)
-        except Exception as error:
-            policy = task.defaults.backoff if task else BackoffPolicy()
-            return settle_failure(job, error, policy, self._rng)
-        if run.context.noticed_cancel and run.stopping:
-            return _stopped(run)
-        stored = result if isinstance(result, StoredResult) else result_json(result, _about(job))
+            result = await self._call(run, task)
+        except BaseException as error:  # also what asyncio lets pass to end the process
+            return self._failed(run, task, error)
+        if run.interrupted and (run.late or run.obeyed):
+            return self.without_result(run)
+        try:
+            stored = result if isinstance(result, StoredResult) else result_json(result, _about(job))
+        except BaseException as error:  # ours: the job must not stay running for ever because of it
+            log.exception("a run could not be settled as it ended", extra=_about(job))
+            return settle_failure(job, error, BackoffPolicy(), self._rng)
         return Settlement(job.id, job.fence, "completed", stored)
 
-    async def _within(self, run: Run, call: Coroutine[Any, Any, Any]) -> Any:
-        """The call's result. Never waits longer than limit + grace, also for a handler that swallows its cancellation.
+    def without_result(self, run: Run) -> Settlement:
+        """For a run that was interrupted, whatever its handler says, or does not say."""
+        if run.stopping:
+            return Settlement(run.job.id, run.job.fence, run.stopping)
+        assert run.late
+        return self._settle_failure(run, self._tasks.get(run.job.kind), run.late)
 
-        Raises:
-            Stopped: it ended because it was asked to.
-            TimeLimitExceeded: it ran longer than its limit.
-        """
-        # By its name the watchdog knows who blocks the loop.
-        handler = asyncio.create_task(call, name=f"job {run.job.id}")
-        stop = asyncio.ensure_future(run.stop.wait())
+    def _failed(self, run: Run, task: Task[..., Any] | None, error: BaseException) -> Settlement:
+        if run.interrupted:
+            return self.without_result(run)
+        if isinstance(error, asyncio.CancelledError):
+            error = RuntimeError("the handler cancelled itself")
+        elif not isinstance(error, Exception):
+            caught, error = error, RuntimeError(f"the handler raised {type(error).__name__}")
+            error.__cause__ = caught
+        return self._settle_failure(run, task, error)
+
+    def _settle_failure(self, run: Run, task: Task[..., Any] | None, error: BaseException) -> Settlement:
+        policy = task.defaults.backoff if task else BackoffPolicy()
         try:
-            await asyncio.wait({handler, stop}, timeout=run.limit_s, return_when=asyncio.FIRST_COMPLETED)
-            if handler.done():
-                return _outcome_of(handler, run)
-            late = _time_is_up(run.limit_s, handler)
-            run.context.request_cancel()
-            handler.cancel()
-            await asyncio.wait({handler}, timeout=self._grace_s)
-            run.stuck = not handler.done()
-            if run.stopping:
-                if handler.done() and not handler.cancelled() and handler.exception() is None:
-                    return handler.result()
-                raise Stopped
-            raise late
-        finally:
-            stop.cancel()
-            handler.cancel()
-            handler.add_done_callback(_forget)
+            return settle_failure(run.job, error, policy, self._rng)
+        except BaseException as broken:  # what the error's own methods raise
+            log.exception("a run could not be settled as it ended", extra=_about(run.job))
+            return settle_failure(run.job, RuntimeError(type(broken).__name__), policy, self._rng)
 
     async def _call(self, run: Run, task: Task[..., Any] | None) -> Any:
-        collect(run.spawned)
         if task is None:
             assert self._tasks.catch_all
             return await self._tasks.catch_all.handle(run.job)
@@ -171,10 +209,6 @@ class Runner:
         return running.result()
 
 
-class Stopped(Exception):
-    """The handler ended because it was asked to."""
-
-
 def _about(job: Job) -> dict[str, str]:
     return {"job_id": job.id, "kind": job.kind}
 
@@ -193,38 +227,12 @@ def _unknown(job: Job) -> Settlement:
             return Settlement(job.id, job.fence, "dead", None, described.to_json(), 0, mark, reason)
 
 
-def _stopped(run: Run) -> Settlement:
-    assert run.stopping
-    return Settlement(run.job.id, run.job.fence, run.stopping)
-
-
-async def _contained(call: Awaitable[Any]) -> Any:
-    """What asyncio lets pass to end the process, or to end nobody knows what, is an error like others in a handler."""
-    try:
-        return await call
-    except (Exception, asyncio.CancelledError):
-        raise
-    except BaseException as error:
-        raise RuntimeError(f"the handler raised {type(error).__name__}") from error
-
-
 def _no_stop(function: Callable[[], Any]) -> Any:
     """A future cannot hold a StopIteration: it would never be done."""
     try:
         return function()
     except StopIteration as error:
         raise RuntimeError("the handler raised StopIteration") from error
-
-
-def _outcome_of(handler: asyncio.Future[Any], run: Run) -> Any:
-    if handler.cancelled():
-        if run.stopping:
-            raise Stopped
-        raise RuntimeError("the handler cancelled itself")
-    error = handler.exception()
-    if isinstance(error, ProcessCrashed) and run.stopping:
-        raise Stopped
-    return handler.result()
 
 
 def _time_is_up(limit_s: float, handler: asyncio.Task[Any]) -> TimeLimitExceeded:
@@ -240,9 +248,3 @@ def _time_is_up(limit_s: float, handler: asyncio.Task[Any]) -> TimeLimitExceeded
     if users:
         error.add_note("when its time was up it waited at\n" + "\n".join(users))
     return error
-
-
-def _forget(handler: asyncio.Future[Any]) -> None:
-    """A stuck handler that ends after all: whatever it says comes too late, and nobody else will collect it."""
-    if not handler.cancelled():
-        handler.exception()

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from ironforge.queue.connection import store_errors
 from ironforge.queue.readings import BeatReply, WorkerInfo
 from ironforge.queue.turning import Turning, words_of
 from ironforge.queue.waking import Waking
@@ -46,6 +47,22 @@ class Working(Turning, Waking):
         if any(reply[0] == b"gone" for reply in replies):
             return BeatReply("gone", [])
         return BeatReply("ok", [order for reply in replies for order in words_of(reply[1])])
+
+    async def claims_of(self, wid: str) -> list[tuple[str, str]]:
+        """The jobs that run on a worker by the books: (id, fence)."""
+        found: list[tuple[str, str]] = []
+        for shard in await self.all_shards():
+            with store_errors():
+                held = await shard.client.execute_command("SMEMBERS", shard.keys.claims(wid))
+                ids = [job_id.decode() for job_id in held]
+                pipe = shard.client.pipeline(transaction=False)
+                for job_id in ids:
+                    pipe.execute_command("HMGET", shard.keys.job(job_id), "status", "worker", "fence")
+                replies = await pipe.execute() if ids else []
+            for job_id, (status, worker, fence) in zip(ids, replies, strict=True):
+                if status == b"running" and worker == wid.encode() and fence:
+                    found.append((job_id, fence.decode()))
+        return found
 
     async def hand_back(
         self, wid: str, cause: Literal["crashed", "ended"], evidence: Mapping[str, Any]

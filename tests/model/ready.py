@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from tests.model.books import ATTEMPTS_KEPT, BAND, Books, ModelJob
 
 MAX_CRASHES = 3
@@ -21,14 +23,15 @@ class Ready(Books):
         """What is due becomes ready in the order of due times, at most `limit` of each status."""
         moved = 0
         for status in ("scheduled", "retrying"):
-            due = self.due_first(queue, status)
+            due = self.listed(queue, status)
             for job in [job for job in due if job.place <= self.now_ms][:limit]:
                 self.make_ready(job, self.next_sequence(queue, job.place * 1000))
                 moved += 1
         return moved
 
-    def due_first(self, queue: str, status: str) -> list[ModelJob]:
-        found = [job for job in self.jobs.values() if job.queue == queue and job.status == status]
+    def listed(self, queue: str, index: str) -> list[ModelJob]:
+        """The jobs of an index, in its order."""
+        found = [job for job in self.jobs.values() if job.queue == queue and job.index == index]
         return sorted(found, key=lambda job: (job.place, job.id))
 
     # --- ends of a run ---
@@ -89,3 +92,36 @@ class Ready(Books):
         self.end_run(job, outcome, error, settled=settled)
         assert job.sequence is not None
         self.make_ready(job, job.sequence)
+
+    # --- a worker that is gone ---
+
+    def take_back(self, wid: str, cause: str, evidence: str) -> int:
+        held = [job for job in self.jobs.values() if job.worker == wid]
+        for job in held:
+            self._take_job_back(job, cause, evidence)
+        del self.workers[wid]
+        self.mark_worker(wid)
+        self.count(f"workers_{cause}")
+        return len(held)
+
+    def _take_job_back(self, job: ModelJob, cause: str, evidence: str) -> None:
+        outcome = {"crashed": "crashed", "lapsed": "lapsed", "ended": "released"}[cause]
+        job.crashes += cause == "crashed"
+        job.lapses += cause == "lapsed"
+        if job.cancel_requested:
+            self.to_cancelled(job, outcome, evidence, settled=False)
+        elif job.crashes >= MAX_CRASHES or job.lapses > MAX_LAPSES:
+            fingerprint = hashlib.sha1(f"worker_lost|{job.kind}".encode(), usedforsecurity=False).hexdigest()[
+                :12
+            ]
+            self.to_dead(job, outcome, evidence, fingerprint, "worker_lost", settled=False)
+        else:
+            self.back_to_queue(job, outcome, evidence, settled=False)
+
+    # --- what the others stand on ---
+
+    def forget(self, job: ModelJob) -> None:
+        self.mark(job)
+        self.count("removed")
+        self.touch(job.queue)
+        del self.jobs[job.id]

@@ -9,7 +9,7 @@ from ironforge.queue.turning import PROMOTED_PER_CLAIM
 from tests.model.choices import Choices, chance, pick
 from tests.model.delivery import deliver
 from tests.model.machine import Expected, Machine, Verb
-from tests.model.model import ClaimReply
+from tests.model.model_working import ClaimReply
 from tests.model.rules_producers import QUEUES
 
 LEASES_MS = (15_000, 3_000, 1)

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
@@ -17,22 +13,9 @@ from tests.model import drive
 from tests.model.machine import Machine
 from tests.model.rules import RULES, Rule
 from tests.model.wire import Wire
-from tests.redis_server import RedisServer
 
 TRANSITIONS = 50_000
 BY_HYPOTHESIS = 60  # sequences of up to 50 rules
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """A server of our own: each sequence begins by emptying it."""
-    from ironforge.embedded import find_server
-
-    with tempfile.TemporaryDirectory(prefix="if-") as folder:
-        server = RedisServer(Path(folder), str(find_server()[0]))
-        server.start()
-        yield server.url
-        server.stop()
 
 
 def test_the_scripts_do_what_the_model_says(url: str) -> None:

@@ -6,10 +6,6 @@ local TIMES = { scheduled = 'run_at', retrying = 'run_at', running = 'started_at
   completed = 'finished_at', cancelled = 'finished_at' }
 local NUMBERS = { 'run_at', 'started_at', 'finished_at', 'retention_ms', 'priority', 'crashes', 'lapses', 'generation',
   'retry_count', 'max_retries', 'attempt_count', 'created_at' }
-local WORDS = { 'status', 'queue', 'kind', 'fence', 'worker', 'fingerprint', 'cancel_requested' }
-local BOOKED = {}
-for _, name in ipairs(NUMBERS) do BOOKED[#BOOKED + 1] = name end
-for _, name in ipairs(WORDS) do BOOKED[#BOOKED + 1] = name end
 
 -- Nothing where the key is of another type: that is a finding of its own.
 local function ask(...)
@@ -23,25 +19,32 @@ local function holds(key, member) return ask('SISMEMBER', key, member) == 1 end
 
 local function place_of(status, crashes) return status == 'queued' and crashes >= SUSPECT_AT and 'suspects' or status end
 
--- Returns 'gone', 'damaged' (no hash, or one without status or queue), or 'job' and the job.
+-- Returns 'gone', 'damaged' (no hash, or one without status or queue), or 'job' and the job. A million are read at times:
+-- so it is one constructor, which costs half of what naming field by field does.
 local function booked(id)
-  local found = ask('HMGET', job_key(id), unpack(BOOKED))
-  local job = { id = id, key = job_key(id) }
-  for i = 1, found and #BOOKED or 0 do job[BOOKED[i]] = found[i] or nil end
-  if not job.status or not job.queue then
-    return redis.call('EXISTS', job_key(id)) == 1 and 'damaged' or 'gone', job
+  local key = job_key(id)
+  local f = ask('HMGET', key, 'run_at', 'started_at', 'finished_at', 'retention_ms', 'priority', 'crashes', 'lapses',
+    'generation', 'retry_count', 'max_retries', 'attempt_count', 'created_at', 'status', 'queue', 'kind', 'fence', 'worker',
+    'fingerprint', 'cancel_requested')
+  if not f or not f[13] or not f[14] then
+    return redis.call('EXISTS', key) == 1 and 'damaged' or 'gone', { id = id, key = key }
   end
-  for _, name in ipairs(NUMBERS) do
-    local number = tonumber(job[name])
-    if job[name] and (not number or number % 1 ~= 0) then job.unreadable = name end
-    job[name] = number
+  local unreadable
+  for i = 1, #NUMBERS do
+    local number = f[i] and tonumber(f[i])
+    if f[i] and (not number or number % 1 ~= 0) then unreadable = NUMBERS[i] end
+    f[i] = number or nil
   end
-  for _, name in ipairs({ 'crashes', 'lapses', 'generation', 'retry_count', 'attempt_count' }) do job[name] = job[name] or 0 end
-  job.rank, job.max_retries = job.priority or 2, job.max_retries or 3
-  if job.rank < 0 or job.rank > 3 then job.unreadable = 'priority' end
-  job.place = place_of(job.status, job.crashes)
-  job.kept_ms = (job.status == 'completed' or job.status == 'cancelled') and (job.retention_ms or COMPLETED_MS) or 0
-  return 'job', job
+  local status, crashes, rank = f[13], f[6] or 0, f[5] or 2
+  if rank < 0 or rank > 3 then unreadable = 'priority' end
+  return 'job', {
+    id = id, key = key, status = status, queue = f[14], kind = f[15] or nil, fence = f[16] or nil, worker = f[17] or nil,
+    fingerprint = f[18] or nil, cancel_requested = f[19] or nil, run_at = f[1], started_at = f[2], finished_at = f[3],
+    created_at = f[12], crashes = crashes, lapses = f[7] or 0, generation = f[8] or 0, retry_count = f[9] or 0,
+    max_retries = f[10] or 3, attempt_count = f[11] or 0, rank = rank, unreadable = unreadable,
+    place = place_of(status, crashes),
+    kept_ms = (status == 'completed' or status == 'cancelled') and (f[4] or COMPLETED_MS) or 0,
+  }
 end
 
 local function score_is_right(job, score)

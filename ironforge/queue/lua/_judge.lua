@@ -4,6 +4,15 @@
 
 local MOST_FIELDS = 64
 
+-- Of all jobs of a call: what they ask of the same queue or error group.
+local asked = {}
+
+local function once(word, command, key, member)
+  local about = word .. member
+  if asked[about] == nil then asked[about] = ask(command, key, member) or 0 end
+  return asked[about] ~= 0
+end
+
 local function judge_place(job, say)
   local score = score_in(queue_key(job.queue, job.place), job.id)
   if score then
@@ -26,7 +35,7 @@ local function judge_holder(job, say)
   if job.status ~= 'running' then
     if wid then say('claimed', wid) end
     if job.cancel_requested then say('order', '') end
-  elseif not wid or not holds(worker_key(wid, 'claims'), job.id) or not score_in(P .. 'workers', wid) then
+  elseif not wid or not holds(worker_key(wid, 'claims'), job.id) or not once('worker:', 'ZSCORE', P .. 'workers', wid) then
     say('unclaimed', wid or '')
   elseif job.cancel_requested and not holds(worker_key(wid, 'orders'), 'cancel:' .. job.id) then
     say('order', wid)
@@ -37,7 +46,7 @@ local function judge_group(job, say)
   local group = job.fingerprint and P .. 'dead:group:' .. job.fingerprint
   if job.status ~= 'dead' then
     if group and score_in(group, job.id) then say('group', job.fingerprint) end
-  elseif not group or not score_in(group, job.id) or not score_in(P .. 'dead:groups', job.fingerprint) then
+  elseif not group or not score_in(group, job.id) or not once('group:', 'ZSCORE', P .. 'dead:groups', job.fingerprint) then
     say('group', job.fingerprint or '')
   end
 end
@@ -71,7 +80,7 @@ end
 local function judge(job, say)
   if not TIMES[job.status] and job.status ~= 'queued' then return say('status', job.status) end
   if job.unreadable then return say('fields', job.unreadable) end
-  if not holds(P .. 'queues', job.queue) then say('unknown_queue', '') end
+  if not once('queue:', 'SISMEMBER', P .. 'queues', job.queue) then say('unknown_queue', '') end
   judge_place(job, say)
   judge_holder(job, say)
   judge_group(job, say)

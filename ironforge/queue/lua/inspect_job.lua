@@ -13,16 +13,17 @@
 local found, name, part = ARGV[1], ARGV[2], ARGV[3]
 local reply = {}
 
-local function sayer(id, job)
-  return function(rule, words)
-    for _, value in ipairs({ id, rule, job.status or '', job.queue or '', words }) do reply[#reply + 1] = value end
-  end
+local about -- the job that is spoken of
+
+local function say(rule, words)
+  for _, value in ipairs({ about.id, rule, about.status or '', about.queue or '', words }) do reply[#reply + 1] = value end
 end
 
 local function inspect_hash(id)
   local word, job = booked(id)
-  if word == 'damaged' then sayer(id, job)('damaged', '') end
-  if word == 'job' then judge(job, sayer(id, job)) end
+  about = job
+  if word == 'damaged' then say('damaged', '') end
+  if word == 'job' then judge(job, say) end
 end
 
 local function inspect_entry(id)
@@ -30,23 +31,26 @@ local function inspect_entry(id)
   if named and named[2] == name and place_of(named[1], tonumber(named[3]) or 0) == part then return end
   if not score_in(queue_key(name, part), id) then return end
   local word, job = booked(id)
-  if word == 'gone' then return sayer(id, job)('ghost', name .. ':' .. part) end
+  about = job
+  if word == 'gone' then return say('ghost', name .. ':' .. part) end
   if word == 'damaged' or (job.queue == name and job.place == part) then return end
   local twice = score_in(queue_key(job.queue, job.place), id)
-  sayer(id, job)(twice and 'several_places' or 'wrong_place', name .. ':' .. part)
+  say(twice and 'several_places' or 'wrong_place', name .. ':' .. part)
 end
 
 local function inspect_claim(id)
   if not holds(worker_key(name, 'claims'), id) then return end
   local _, job = booked(id)
-  if job.status ~= 'running' or job.worker ~= name then sayer(id, job)('claim', name) end
+  about = job
+  if job.status ~= 'running' or job.worker ~= name then say('claim', name) end
 end
 
 local function inspect_member(id)
   if not score_in(P .. 'dead:group:' .. name, id) then return end
   local word, job = booked(id)
-  if word == 'gone' then return sayer(id, job)('ghost', 'error group ' .. name) end
-  if word == 'job' and (job.status ~= 'dead' or job.fingerprint ~= name) then sayer(id, job)('other_group', name) end
+  about = job
+  if word == 'gone' then return say('ghost', 'error group ' .. name) end
+  if word == 'job' and (job.status ~= 'dead' or job.fingerprint ~= name) then say('other_group', name) end
 end
 
 local inspect = ({ hash = inspect_hash, index = inspect_entry, claims = inspect_claim, group = inspect_member })[found]

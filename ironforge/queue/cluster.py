@@ -36,15 +36,21 @@ class SlotMoving(redis_errors.ConnectionError):
 
 
 class NodeClient(Redis):
-    """One server. A blocking call ends a little after its own time limit, even when the server went silent."""
+    """One server. A blocking call ends a little after its own time limit, even when the server went silent; any other
+    exchange of its connection, the greeting too, with the socket's."""
 
     async def _send_command_parse_response(
         self, conn: Any, command_name: Any, *args: Any, **options: Any
     ) -> Any:
-        if command_name == "BZPOPMIN":
-            conn.socket_timeout = float(args[-1]) + BLOCKED_MARGIN_S
         send: Any = super()._send_command_parse_response  # pyright: ignore[reportUnknownVariableType]
-        return await send(conn, command_name, *args, **options)
+        if command_name != "BZPOPMIN":
+            return await send(conn, command_name, *args, **options)
+        usual = conn.socket_timeout
+        conn.socket_timeout = float(args[-1]) + BLOCKED_MARGIN_S
+        try:
+            return await send(conn, command_name, *args, **options)
+        finally:
+            conn.socket_timeout = usual
 
 
 class Topology:

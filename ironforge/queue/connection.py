@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from redis import exceptions as redis_errors
-from redis.asyncio import BlockingConnectionPool, Connection, UnixDomainSocketConnection
+from redis.asyncio import Connection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
 from ironforge.errors import StoreFull, StoreUnavailable
 from ironforge.queue.cluster import ClusterClient, NodeClient, SlotMoving, Topology
+from ironforge.queue.pool import Pool
 from ironforge.queue.sentinel import (
     SENTINEL_TIMEOUT_S,
     MasterAway,
@@ -99,17 +100,11 @@ def make_client(
         return _client(pool)
     if parsed.form == "socket":
         unix = UnixDomainSocketConnection
-        return _client(
-            BlockingConnectionPool(connection_class=unix, path=parsed.path, **options, **pool_options)
-        )
+        return _client(Pool(connection_class=unix, path=parsed.path, **options, **pool_options))
 
     def to_server(address: Address) -> Any:
         host, port = address
-        return _client(
-            BlockingConnectionPool(
-                connection_class=kind, host=host, port=port, **tls, **options, **pool_options
-            )
-        )
+        return _client(Pool(connection_class=kind, host=host, port=port, **tls, **options, **pool_options))
 
     if parsed.form == "cluster":
         cluster: Any = ClusterClient(Topology(parsed.hosts, to_server))
@@ -117,7 +112,7 @@ def make_client(
     return to_server(parsed.hosts[0])
 
 
-def _client(pool: BlockingConnectionPool) -> Any:
+def _client(pool: Pool) -> Any:
     return NodeClient.from_pool(pool)
 
 

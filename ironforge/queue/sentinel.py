@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from redis import exceptions as redis_errors
-from redis.asyncio import BlockingConnectionPool, Connection
+from redis.asyncio import Connection
 
+from ironforge.queue.pool import Pool
 from ironforge.queue.tls import TlsConnection
 from ironforge.queue.urls import Address
 
@@ -145,7 +146,7 @@ class TlsMasterConnection(MasterConnection, TlsConnection):
     pass
 
 
-class MasterPool(BlockingConnectionPool):
+class MasterPool(Pool):
     async def ensure_connection(self, connection: Any) -> None:
         if connection.is_stale:
             await connection.disconnect(nowait=True)

@@ -11,8 +11,8 @@ from ironforge.queue.scripts import Argument, Pipeline, Script, run, script
 
 
 class Clients(NamedTuple):
-    """What all shards of a namespace share. Blocking calls must not hold a connection that others wait for, nor end
-    with the socket's time limit: they have a client of their own."""
+    """What all shards of a namespace share. Blocking calls must not hold a connection that others wait for: they have a
+    client of their own."""
 
     calls: RedisClient
     blocking: RedisClient
@@ -20,7 +20,7 @@ class Clients(NamedTuple):
     @classmethod
     def to(cls, url: str) -> Clients:
         """Opens no connection. Raises ConfigError for a URL that cannot be used."""
-        return cls(make_client(url), make_client(url, connections=16, socket_timeout_s=None))
+        return cls(make_client(url), make_client(url, connections=16))
 
     async def close(self) -> None:
         await self.calls.aclose()

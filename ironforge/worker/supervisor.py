@@ -181,7 +181,8 @@ class Supervisor:
             self._options.concurrency, said["hello"]["kinds"],
         )  # fmt: skip
         child.policies = said["hello"]["policies"]
-        child.registered = bool(await self._insist(partial(queue.register, child.wid, info)))
+        # Its id is random: one that is taken was given by this very call, whose answer was lost.
+        child.registered = await self._insist(partial(queue.register, child.wid, info)) is not None
         if self._last_crash:
             await self._insist(partial(queue.beat, child.wid, {"last_crash": json.dumps(self._last_crash)}))
         if self._stopping.is_set():

@@ -87,6 +87,7 @@ class FaultProxy:
         decide: says for each request (its words) whether and where its exchange is cut.
         seen, cut: requests that came, and cuts that were made, each by a name of the request.
         name_of: names a request for `seen` and `cut`.
+        length_cut: bytes of the last message that was cut, had it been whole.
     """
 
     def __init__(self, upstream: str, folder: Path | None = None, *, seed: int = 0) -> None:
@@ -95,6 +96,7 @@ class FaultProxy:
         self.name_of: Callable[[list[bytes]], str] = lambda request: request[0].decode().upper()
         self.seen: Counter[str] = Counter()
         self.cut: Counter[str] = Counter()
+        self.length_cut = 0
         self.links: list[Link] = []
         self.opened = 0
         self.url = ""
@@ -127,8 +129,8 @@ class FaultProxy:
         for link in list(self.links):
             link.end(reset=True)
 
-    def swallow_existing(self, flow: Flow = BLACK_HOLE) -> int:
-        """Connections that exist go dead; those made from now on work. As when a router lost its memory."""
+    def change_existing(self, flow: Flow = BLACK_HOLE) -> int:
+        """For connections that exist; those made from now on work. A black hole is a router that lost its memory."""
         for link in self.links:
             link.flow = flow
         return len(self.links)
@@ -310,11 +312,12 @@ class Link:
         for reply in self._replies.feed(data):
             cut = self._expected.popleft() if self._expected and reply[:1] != b">" else None
             if cut:
-                return bytes(passed + reply[: 0 if cut.at == 0 else self._place(cut, len(reply))]), True
+                return bytes(passed + reply[: self._place(cut, len(reply))]), True
             passed += reply
         return bytes(passed), False
 
     def _place(self, cut: Cut, length: int) -> int:
+        self._proxy.length_cut = length
         return self._rng.randrange(1, length) if cut.at is None else min(cut.at, length - 1)
 
 

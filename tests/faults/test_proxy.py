@@ -186,7 +186,7 @@ async def test_what_is_held_arrives_later_even_from_one_who_left(proxy: FaultPro
 async def test_existing_connections_go_dead_and_new_ones_work(proxy: FaultProxy) -> None:
     async with connected(proxy) as ends:
         await answer(ends, PING)
-        assert proxy.swallow_existing() == 1
+        assert proxy.change_existing() == 1
         assert await is_silent(ends, PING)
         async with connected(proxy) as fresh:
             assert await answer(fresh, PING) == PONG

@@ -24,6 +24,9 @@ MAX_TAGS = 20
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 ID_PATTERN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 SHARD_BITS = 12
+# The form in which jobs are stored, which grows with every change that an older version would misread. A job says
+# its own, unless it is 1. See docs/upgrades.md.
+FORMAT = 1
 
 
 class Priority(StrEnum):
@@ -169,7 +172,13 @@ class Job:
     suspect: bool = False
     reason: str | None = None
     fingerprint: str | None = None
+    format: int = 1
     _payload: dict[str, Any] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_newer(self) -> bool:
+        """Stored by a newer version in a form that this one cannot read: payload, result and attempts are left out."""
+        return self.format > FORMAT
 
     @property
     def payload(self) -> dict[str, Any]:

@@ -45,6 +45,8 @@ def job_json(job: Job, *, trusted: bool = False) -> bytes:
         "reason": job.reason,
         "suspect": job.suspect,
     }
+    if job.is_newer:
+        tail["format"] = job.format
     return b"".join(
         (
             _bytes(head)[:-1],

@@ -19,6 +19,7 @@ MAX_MESSAGE = 4_000
 MAX_TRACEBACK = 16_000
 UNKNOWN_BASE_MS, UNKNOWN_CAP_MS = 15_000, 420_000
 UNKNOWN_GRACE_MS = 3_600_000
+NEWER_BASE_MS, NEWER_CAP_MS = 500, 60_000
 _OURS = str(Path(__file__).resolve().parent / "worker")
 _LIBRARY = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 _VARIABLE_PARTS = (
@@ -54,6 +55,15 @@ class TimeLimitExceeded(Exception):
 
 class UnknownKind(LookupError):
     """No handler of this worker takes the kind."""
+
+
+class NewerFormat(Exception):
+    """The job is stored in a form that this version cannot read."""
+
+    def __init__(self, form: int) -> None:
+        super().__init__(
+            f"this worker cannot read jobs stored in form {form}: a newer version wrote it; upgrade this one"
+        )
 
 
 class RemoteError(Exception):
@@ -92,6 +102,16 @@ def after_unknown_kind(job: Job) -> RetryIn | Bury:
     if seen and (job.started_ms or 0) - seen[-1].started_ms > UNKNOWN_GRACE_MS:
         return Bury("unknown_kind")
     return RetryIn(min(UNKNOWN_CAP_MS, UNKNOWN_BASE_MS * 2 ** len(seen)))
+
+
+def after_newer_format(job: Job) -> RetryIn:
+    """When a job that this version cannot read is offered again: a worker of the version that wrote it will take it.
+
+    Uncharged waits of 0.5 s, doubling up to 60 s with each delivery. It is never dead for that.
+    """
+    deliveries = job.fence.partition(":")[0]
+    seen = int(deliveries) if deliveries.isdigit() else 1
+    return RetryIn(min(NEWER_CAP_MS, NEWER_BASE_MS * 2 ** min(20, max(0, seen - 1))))
 
 
 def describe(error: BaseException) -> JobError:

@@ -84,6 +84,11 @@ class Job(BaseModel):
     cancel_requested: bool = False
     reason: str | None = Field(default=None, description="Why it is dead, when that is not its last error.")
     suspect: bool = Field(default=False, description="May have killed its process: runs alone next.")
+    format: int | None = Field(
+        default=None,
+        description="Only of a job that a newer version stored in a form this one cannot read: payload, result and "
+        "attempts are left out then.",
+    )
 
 
 class JobPage(BaseModel):

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from ironforge.job import (
     DEFAULT_MAX_RETRIES,
+    FORMAT,
     Attempt,
     BackoffPolicy,
     Job,
@@ -20,6 +21,12 @@ from ironforge.queue.scripts import Argument
 
 Fields = Mapping[bytes, bytes]
 _MEDIUM = Priority.MEDIUM
+# What the scripts themselves read and write: these fields mean the same in every form, for ever.
+_IN_EVERY_FORM = (
+    b"kind", b"queue", b"status", b"priority", b"created_at", b"run_at", b"started_at", b"finished_at", b"worker",
+    b"retry_count", b"max_retries", b"crashes", b"lapses", b"generation", b"fence", b"cancel_requested", b"reason",
+    b"fingerprint",
+)  # fmt: skip
 _NOT_STARTED = frozenset({JobStatus.SCHEDULED, JobStatus.QUEUED, JobStatus.RETRYING})
 
 
@@ -31,7 +38,7 @@ def pairs(flat: Iterable[bytes]) -> dict[bytes, bytes]:
 
 def enqueue_arguments(new: NewJob) -> list[Argument]:
     """The part of enqueue.lua's ARGV that speaks of one job; fields at their default are left out."""
-    extra: list[Argument] = []
+    extra: list[Argument] = [] if FORMAT == 1 else ["format", FORMAT]
     if new.payload_json != b"{}":
         extra += ("payload", new.payload_json)
     if new.priority is not _MEDIUM:
@@ -77,7 +84,10 @@ def new_to_job(new: NewJob, created_ms: int, status: JobStatus, due_ms: int) -> 
 
 
 def job_from_hash(job_id: str, fields: Fields) -> Job:
-    """A job from its hash, which must not be empty."""
+    """A job from its hash, which must not be empty; of one in a newer form, what is the same in every form."""
+    stored = fields.get(b"format")
+    if stored is not None and (form := number(stored, FORMAT + 1)) > FORMAT:
+        return _newer_job(job_id, {name: fields[name] for name in _IN_EVERY_FORM if name in fields}, form)
     crashes = number(fields.get(b"crashes"), 0)
     status = _status(fields.get(b"status"))
     error = fields.get(b"last_error")
@@ -113,6 +123,16 @@ def job_from_hash(job_id: str, fields: Fields) -> Job:
         reason=text(fields.get(b"reason"), "") or None,
         fingerprint=text(fields.get(b"fingerprint"), "") or None,
     )
+
+
+def _newer_job(job_id: str, fields: Fields, form: int) -> Job:
+    job = job_from_hash(job_id, fields)
+    job.format, job.payload_json = form, b"null"
+    job.last_error = JobError(
+        "NewerFormat",
+        f"this job is stored in form {form} by a newer version of IronForge; this version reads forms up to {FORMAT}",
+    )
+    return job
 
 
 def text(value: bytes | None, default: str) -> str:

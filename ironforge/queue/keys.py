@@ -21,7 +21,7 @@ After the prefix `<namespace>:{<tag>}:`
 | meta | hash | the reaper's last tick |
 | tick:<duty> | string, PX | who does this maintenance tick |
 
-Without a tag: `<namespace>:meta` (hash: shards), read before the shards are known.
+Without a tag: `<namespace>:meta` (hash: shards, and those of versions.py), read before the shards are known.
 """
 
 from __future__ import annotations

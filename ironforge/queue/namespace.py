@@ -11,6 +11,7 @@ from ironforge.queue.connection import store_errors
 from ironforge.queue.durability import read_disk, read_info, refuse_undurable
 from ironforge.queue.keys import Keys, namespace_meta, shard_of_name
 from ironforge.queue.shard import Clients, Shard
+from ironforge.queue.versions import agree
 
 log = logging.getLogger("ironforge.redis")
 OLDEST_REDIS = (7, 0)
@@ -78,8 +79,9 @@ class Namespace:
         await self._clients.close()
 
     async def all_shards(self) -> list[Shard]:
-        """Every shard. Raises StartupError when their number is not the one asked for."""
+        """Every shard. Raises StartupError when their number is not the one asked for, or this version is too old."""
         if not self.shards:
+            await agree(self._clients.calls, self.namespace)
             count = await self._count()
             self.shards = [
                 Shard(self._clients, Keys(self.namespace, at, count), shifted_clock=self._shifted_clock)

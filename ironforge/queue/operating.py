@@ -32,6 +32,8 @@ class Operating(Producing):
         old = await self.get(job_id)
         if old.status not in (JobStatus.DEAD, JobStatus.CANCELLED):
             raise InvalidTransition(job_id, old.status, "only dead and cancelled jobs can be retried")
+        if old.is_newer:
+            raise InvalidTransition(job_id, "stored by a newer version", "that version can make one like it")
         new = NewJob(
             kind=old.kind,
             payload_json=payload_json,

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 from ironforge.errors import JobNotFound
 from ironforge.job import BackoffPolicy, Job, JobStatus
-from ironforge.outcome import Bury, RetryIn, TimeLimitExceeded, decide, describe, fingerprint
+from ironforge.outcome import (
+    Bury,
+    NewerFormat,
+    RetryIn,
+    TimeLimitExceeded,
+    after_newer_format,
+    decide,
+    describe,
+    fingerprint,
+)
 from ironforge.queue.readings import Settlement, Turn
 from ironforge.task import TaskRegistry
 from ironforge.worker.board import SlotReading
@@ -37,6 +46,16 @@ def settle_failure(job: Job, error: BaseException, policy: BackoffPolicy, rng: R
         case Bury(reason):
             log.error("dead (%s)", reason, extra=about)
             return Settlement(job.id, job.fence, "dead", None, described.to_json(), 0, mark, reason)
+
+
+def settle_newer(job: Job) -> Settlement:
+    """Stored by a newer version, as during a rolling deploy: not read, not charged, left to a worker that can."""
+    error, wait = NewerFormat(job.format), after_newer_format(job)
+    about = {"job_id": job.id, "kind": job.kind}
+    log.warning(
+        "stored in a newer form (%d); released for %.1f s", job.format, wait.delay_ms / 1000, extra=about
+    )
+    return Settlement(job.id, job.fence, "released", None, describe(error).to_json(), wait.delay_ms)
 
 
 async def fail_blocker(

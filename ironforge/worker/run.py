@@ -27,7 +27,7 @@ from ironforge.outcome import (
 )
 from ironforge.queue.readings import Settlement
 from ironforge.task import Task, TaskRegistry
-from ironforge.worker.failure import settle_failure
+from ironforge.worker.failure import settle_failure, settle_newer
 from ironforge.worker.processes import ProcessPool, StoredResult
 from ironforge.worker.results import result_json
 from ironforge.worker.spawned import Spawned, collect
@@ -133,6 +133,8 @@ class Runner:
     async def run(self, run: Run) -> Settlement:
         """Runs the handler in the current task and says how it ended. Whatever the handler raises is no error here."""
         job = run.job
+        if job.is_newer:
+            return settle_newer(job)
         task = self._tasks.get(job.kind)
         if task is None and self._tasks.catch_all is None:
             return _unknown(job)

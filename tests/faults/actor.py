@@ -48,6 +48,7 @@ class Actor:
         self._wid = ""
         self._paused = False
         self._lock_token = ""
+        self._ticks = 0
         self._turns: list[tuple[int, Callable[[], Awaitable[None]]]] = [
             (12, self._enqueue), (4, self._batch), (6, self._submit), (18, self._claim), (24, self._turn), (4, self._progress),
             (6, self._cancel), (8, self._retry), (5, self._run_now), (4, self._delete), (1, self._pause), (2, self._lock),
@@ -233,6 +234,10 @@ class Actor:
         entry.status = "queued"
 
     async def _trim(self) -> None:
+        """Who takes the tick of a duty trims. A lost answer may cost the tick; two callers never get it."""
+        duty = f"d{self._number}"
+        self._ticks += await self.insist("take_tick", lambda: self._queue.take_tick(duty, LEASE_MS))
+        self.book.expect(self._ticks <= 1, "a tick was taken twice")
         await self.insist("trim", self._queue.trim)
 
     # -- an operator ------------------------------------------------------------------------------------------------

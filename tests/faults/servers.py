@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.redis_server import RedisServer
 
 
 @contextmanager
-def private_redis(binary: Path, *options: str) -> Iterator[RedisServer]:
+def private_redis(binary: Path, *options: str) -> Generator[RedisServer]:
     """Runs until the end of the block; its folder has room for a proxy's socket too."""
     with tempfile.TemporaryDirectory(prefix="if-") as folder:
         server = RedisServer(Path(folder), str(binary), *options)

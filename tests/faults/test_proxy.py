@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from random import Random
 
@@ -19,7 +19,7 @@ Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @asynccontextmanager
-async def connected(proxy: FaultProxy) -> AsyncIterator[Ends]:
+async def connected(proxy: FaultProxy) -> AsyncGenerator[Ends]:
     """A bare connection, so that nothing of a client stands between the test and the bytes."""
     path = proxy.url.removeprefix("unix://")
     if path.startswith("/"):

@@ -184,7 +184,8 @@ class Job:
     def payload(self) -> dict[str, Any]:
         """The payload, decoded once."""
         if self._payload is None:
-            self._payload = cast("dict[str, Any]", loads_any_int(self.payload_json))
+            stored = self.payload_json
+            self._payload = {} if stored == b"{}" else cast("dict[str, Any]", loads_any_int(stored))
         return self._payload
 
     @property
@@ -236,11 +237,14 @@ class NewJob:
         return self
 
 
+_any_int = json.JSONDecoder(
+    parse_int=lambda digits: int(digits) if len(digits) < 4_000 else int(Decimal(digits))
+)
+
+
 def loads_any_int(text: bytes | str) -> Any:
     """As json.loads, for integers of any length: Python itself refuses to read more than 4,300 digits."""
-    return json.loads(
-        text, parse_int=lambda digits: int(digits) if len(digits) < 4_000 else int(Decimal(digits))
-    )
+    return _any_int.decode(text if isinstance(text, str) else text.decode())
 
 
 def instant(ms: int) -> datetime:

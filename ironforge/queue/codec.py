@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 from ironforge.job import (
@@ -88,41 +88,16 @@ def job_from_hash(job_id: str, fields: Fields) -> Job:
     stored = fields.get(b"format")
     if stored is not None and (form := number(stored, FORMAT + 1)) > FORMAT:
         return _newer_job(job_id, {name: fields[name] for name in _IN_EVERY_FORM if name in fields}, form)
-    crashes = number(fields.get(b"crashes"), 0)
-    status = _status(fields.get(b"status"))
-    error = fields.get(b"last_error")
-    return Job(
-        id=job_id,
-        kind=text(fields.get(b"kind"), "unknown"),
-        queue=text(fields.get(b"queue"), "unknown"),
-        status=status,
-        payload_json=fields.get(b"payload", b"{}"),
-        priority=_priority(fields.get(b"priority")),
-        retry_count=number(fields.get(b"retry_count"), 0),
-        max_retries=number(fields.get(b"max_retries"), DEFAULT_MAX_RETRIES),
-        created_ms=number(fields.get(b"created_at"), 0),
-        run_at_ms=_optional(fields.get(b"run_at")),
-        started_ms=None if status in _NOT_STARTED else _optional(fields.get(b"started_at")),
-        finished_ms=_optional(fields.get(b"finished_at")),
-        timeout_s=_seconds(fields.get(b"timeout_ms")),
-        worker=text(fields.get(b"worker"), "") or None,
-        last_error=None if error is None else JobError.from_json(error),
-        attempts=_attempts(fields),
-        result_json=fields.get(b"result"),
-        progress_json=fields.get(b"progress"),
-        crashes=crashes,
-        lapses=number(fields.get(b"lapses"), 0),
-        generation=number(fields.get(b"generation"), 0),
-        retry_of=text(fields.get(b"retry_of"), "") or None,
-        tags=_tags(fields.get(b"tags")),
-        fence=text(fields.get(b"fence"), ""),
-        backoff=None if b"backoff" not in fields else BackoffPolicy.from_json(fields[b"backoff"]),
-        retention_s=_seconds(fields.get(b"retention_ms")),
-        cancel_requested=b"cancel_requested" in fields,
-        suspect=crashes >= 2 and status is JobStatus.QUEUED,
-        reason=text(fields.get(b"reason"), "") or None,
-        fingerprint=text(fields.get(b"fingerprint"), "") or None,
-    )
+    job = Job(job_id, "unknown", "unknown", JobStatus.DEAD)
+    for name, value in fields.items():
+        if (read := _READERS.get(name)) is not None:
+            read(job, value)
+    if job.status in _NOT_STARTED:
+        job.started_ms = None
+    if b"attempt_count" in fields:
+        job.attempts = _attempts(fields)
+    job.suspect = job.crashes >= 2 and job.status is JobStatus.QUEUED
+    return job
 
 
 def _newer_job(job_id: str, fields: Fields, form: int) -> Job:
@@ -162,29 +137,16 @@ def members_of(found: list[Any]) -> list[tuple[bytes, float]]:
     return [(found[at], float(found[at + 1])) for at in range(0, len(found), 2)]
 
 
-def _optional(value: bytes | None) -> int | None:
-    return None if value is None else number(value, 0)
+def _status(value: bytes) -> JobStatus:
+    return _STATUSES.get(value, JobStatus.DEAD)
 
 
-def _seconds(value: bytes | None) -> float | None:
-    return None if value is None else number(value, 0) / 1000
-
-
-def _status(value: bytes | None) -> JobStatus:
-    try:
-        return JobStatus(text(value, "dead"))
-    except ValueError:
-        return JobStatus.DEAD
-
-
-def _priority(value: bytes | None) -> Priority:
+def _priority(value: bytes) -> Priority:
     rank = number(value, 2)
     return Priority.from_rank(rank) if 0 <= rank <= 3 else _MEDIUM
 
 
-def _tags(value: bytes | None) -> list[str]:
-    if value is None:
-        return []
+def _tags(value: bytes) -> list[str]:
     try:
         found: object = json.loads(value)
     except ValueError:
@@ -209,3 +171,51 @@ def _attempt(at: int, stored: bytes) -> Attempt:
     return Attempt(
         at, number(parts[0], 0), number(parts[1], 0), text(parts[2], "-"), text(parts[3], "failed"), error
     )
+
+
+def _into(attribute: str, read: Callable[[bytes], Any]) -> Callable[[Job, bytes], None]:
+    def fill(job: Job, value: bytes) -> None:
+        setattr(job, attribute, read(value))
+
+    return fill
+
+
+def _whole(default: int) -> Callable[[bytes], int]:
+    return lambda value: number(value, default)
+
+
+def _words(default: str | None) -> Callable[[bytes], str | None]:
+    return lambda value: value.decode("utf-8", "replace") or default
+
+
+_STATUSES = {status.value.encode(): status for status in JobStatus}
+# A stored field -> how it gets into a Job. Most jobs have few of them: what is absent costs nothing.
+_READERS: dict[bytes, Callable[[Job, bytes], None]] = {
+    b"kind": _into("kind", _words("")),
+    b"queue": _into("queue", _words("")),
+    b"status": _into("status", _status),
+    b"payload": _into("payload_json", bytes),
+    b"priority": _into("priority", _priority),
+    b"retry_count": _into("retry_count", _whole(0)),
+    b"max_retries": _into("max_retries", _whole(DEFAULT_MAX_RETRIES)),
+    b"created_at": _into("created_ms", _whole(0)),
+    b"run_at": _into("run_at_ms", _whole(0)),
+    b"started_at": _into("started_ms", _whole(0)),
+    b"finished_at": _into("finished_ms", _whole(0)),
+    b"timeout_ms": _into("timeout_s", lambda value: number(value, 0) / 1000),
+    b"retention_ms": _into("retention_s", lambda value: number(value, 0) / 1000),
+    b"worker": _into("worker", _words(None)),
+    b"last_error": _into("last_error", JobError.from_json),
+    b"result": _into("result_json", bytes),
+    b"progress": _into("progress_json", bytes),
+    b"crashes": _into("crashes", _whole(0)),
+    b"lapses": _into("lapses", _whole(0)),
+    b"generation": _into("generation", _whole(0)),
+    b"retry_of": _into("retry_of", _words(None)),
+    b"tags": _into("tags", _tags),
+    b"fence": _into("fence", _words("")),
+    b"backoff": _into("backoff", BackoffPolicy.from_json),
+    b"cancel_requested": _into("cancel_requested", lambda _: True),
+    b"reason": _into("reason", _words(None)),
+    b"fingerprint": _into("fingerprint", _words(None)),
+}

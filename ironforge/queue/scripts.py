@@ -16,6 +16,8 @@ Argument = str | bytes | int | float
 
 # Only enqueue may be refused for lack of memory: a full Redis has to be able to drain.
 _NEEDS_MEMORY = frozenset({"enqueue"})
+# These go on when nothing may be written: the disk is full, or this is a replica.
+_ONLY_READS = frozenset({"read_queues", "read_page", "inspect_job", "inspect_key"})
 _USES = re.compile(r"^-- Uses: (.+)$", re.MULTILINE)
 _NOW = "local now_us = clock[1] * 1000000 + clock[2]\n"
 _SHIFTED_NOW = _NOW.rstrip() + " + (tonumber(redis.call('GET', P .. 'test:clock_shift_us') or 0))\n"
@@ -42,8 +44,14 @@ def script(name: str, *, shifted_clock: bool = False) -> Script:
     if shifted_clock:
         assert _NOW in prelude
         prelude = prelude.replace(_NOW, _SHIFTED_NOW)
-    first_line = "#!lua\n" if name in _NEEDS_MEMORY else "#!lua flags=allow-oom\n"
-    pieces = (first_line, prelude, *(_read(f"_{part}") for part in parts), body)
+    flags = (
+        ""
+        if name in _NEEDS_MEMORY
+        else " flags=no-writes,allow-oom"
+        if name in _ONLY_READS
+        else " flags=allow-oom"
+    )
+    pieces = (f"#!lua{flags}\n", prelude, *(_read(f"_{part}") for part in parts), body)
     text = _stripped("".join(pieces)).encode()
     return Script(name, text, sha1(text, usedforsecurity=False).hexdigest())
 

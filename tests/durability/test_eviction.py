@@ -100,12 +100,11 @@ async def test_one_that_begins_to_evict_later_is_shown_everywhere(
     finally:
         await served.stop()
         await forge.aclose()
-    done = subprocess.run(
-        ironforge("doctor", "--json"),
-        env=environment(redis.url, namespace),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = _doctor(redis.url, namespace)
     eviction = next(check for check in json.loads(done.stdout)["checks"] if check["name"] == "eviction")
     assert done.returncode == 1 and not eviction["well"] and "noeviction" in eviction["advice"]
+
+
+def _doctor(url: str, namespace: str) -> subprocess.CompletedProcess[str]:
+    env = environment(url, namespace)
+    return subprocess.run(ironforge("doctor", "--json"), env=env, capture_output=True, text=True, timeout=60)

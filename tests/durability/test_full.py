@@ -17,7 +17,7 @@ from ironforge.queue.readings import WorkerInfo
 from tests.durability.servers import EVERYSEC, Server, both_servers, server
 from tests.queue.state import Lane, check_books, dead_job
 from tests.server.conftest import Served
-from tests.system.bench import Bench, ended
+from tests.system.bench import Bench
 from tests.waiting import eventually
 
 ROOM = 1_500_000

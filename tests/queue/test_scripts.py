@@ -20,7 +20,14 @@ NAMES = sorted(path.stem for path in LUA.glob("[a-z]*.lua"))
 @pytest.mark.parametrize("name", NAMES)
 def test_only_enqueue_may_be_refused_for_memory(name: str) -> None:
     first = script(name).text.splitlines()[0]
-    assert first == (b"#!lua" if name == "enqueue" else b"#!lua flags=allow-oom")
+    assert (b"allow-oom" not in first) == (name == "enqueue")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_only_reads_says_so(name: str) -> None:
+    """It is answered also by a Redis that refuses changes."""
+    first = script(name).text.splitlines()[0]
+    assert (b"no-writes" in first) == name.startswith(("read_", "inspect_"))
 
 
 @pytest.mark.parametrize("path", sorted(LUA.glob("*.lua")), ids=lambda path: path.stem)

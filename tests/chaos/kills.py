@@ -21,7 +21,18 @@ from tests.redis_server import RedisServer
 
 FULL = Sizes(jobs=50_000, kills=200, stops=20, outages=10, flushes=50)
 LEAST = Sizes(jobs=2_000, kills=6, stops=2, outages=1, flushes=1)
-GROUPS, PROCESSES, SLOTS = 4, 2, 3
+
+
+class Shape(NamedTuple):
+    """Worker groups, the processes of each, the jobs that one runs at once, and how many may wait."""
+
+    groups: int
+    processes: int
+    slots: int
+    ahead: int
+
+
+FULL_SHAPE = Shape(groups=4, processes=2, slots=3, ahead=1_500)
 
 
 async def run(setting: Setting) -> list[Row]:
@@ -32,7 +43,7 @@ async def run(setting: Setting) -> list[Row]:
     return await play(setting, sizes)
 
 
-async def play(setting: Setting, sizes: Sizes, groups: int = GROUPS) -> list[Row]:
+async def play(setting: Setting, sizes: Sizes, shape: Shape = FULL_SHAPE) -> list[Row]:
     """The scenario at any size."""
     jobs, events = sizes.jobs, plan(sizes, setting.seed)
     server = RedisServer(
@@ -41,12 +52,12 @@ async def play(setting: Setting, sizes: Sizes, groups: int = GROUPS) -> list[Row
     server.start()
     ledger = Ledger(setting.folder / "ledger")
     queues = ",".join(queues_for(round(jobs * 1.25)))
-    words = ("--processes", str(PROCESSES), "--concurrency", str(SLOTS), "--queues", queues)
+    words = ("--processes", str(shape.processes), "--concurrency", str(shape.slots), "--queues", queues)
     fleet = Fleet(server.url, "chaos", setting.folder, ledger, words)
     left: list[int] = []
     try:
         async with RedisQueue(server.url, "chaos") as queue:
-            rows = await _run(setting, Scene(jobs, groups, events, server, ledger, fleet, queue))
+            rows = await _run(setting, Scene(jobs, shape, events, server, ledger, fleet, queue))
     finally:
         left = fleet.close()
         server.stop()
@@ -55,7 +66,7 @@ async def play(setting: Setting, sizes: Sizes, groups: int = GROUPS) -> list[Row
 
 class Scene(NamedTuple):
     jobs: int
-    groups: int
+    shape: Shape
     events: list[Event]
     server: RedisServer
     ledger: Ledger
@@ -64,10 +75,10 @@ class Scene(NamedTuple):
 
 
 async def _run(setting: Setting, scene: Scene) -> list[Row]:
-    jobs, groups, events, server, ledger, fleet, queue = scene
-    load = Load(queue, ledger, jobs, Random(setting.seed + 1))
-    director = Director(fleet, server, queue, ledger, others=groups - 2)
-    for _ in range(groups):
+    jobs, shape, events, server, ledger, fleet, queue = scene
+    load = Load(queue, ledger, jobs, Random(setting.seed + 1), ahead=shape.ahead)
+    director = Director(fleet, server, queue, ledger, others=shape.groups - 2)
+    for _ in range(shape.groups):
         fleet.start()
     telling = asyncio.create_task(_tell(setting, director, ledger, len(events)))
     try:

@@ -115,9 +115,11 @@ async def test_nothing_is_lost_by_kills_stops_zombies_and_signals() -> None:
     """All at the same time: they mostly wait for leases to run out."""
     with tempfile.TemporaryDirectory(prefix="if-") as folder:
         under = Path(folder)
-        sizes = events.Sizes(jobs=3_000, kills=20, stops=2, outages=1, flushes=3, slow_until=0.3)
+        sizes = events.Sizes(jobs=2_000, kills=20, stops=2, outages=1, flushes=3, slow_until=0.1)
         found = await asyncio.gather(
-            kills.play(_setting(under, "kills"), sizes, groups=3),
+            kills.play(
+                _setting(under, "kills"), sizes, kills.Shape(groups=3, processes=1, slots=5, ahead=200)
+            ),
             terms.play(_setting(under, "terms"), terms.Sizes(cycles=5, away_rounds=0, groups=3)),
             zombies.play(_setting(under, "zombies"), zombies.Sizes(rounds=50, late=10, rollbacks=1)),
         )

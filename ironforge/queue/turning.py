@@ -48,6 +48,7 @@ class Turning(Namespace):
         claiming = asyncio.ensure_future(self._claim_across(shards, turn))
         settling = asyncio.ensure_future(_settle_across(shards, turn))
         await asyncio.wait({claiming, settling})
+        settling.exception()  # it is heard too when the claim failed as well
         reply = claiming.result()
         return replace(reply, settled=settling.result())
 

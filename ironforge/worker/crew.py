@@ -27,6 +27,7 @@ from ironforge.worker.joblog import JobLog
 from ironforge.worker.lane import Lane
 from ironforge.worker.processes import ProcessPool
 from ironforge.worker.run import GRACE_S, Run, Runner
+from ironforge.worker.strays import LOOK_S, Strays
 from ironforge.worker.spawned import watch_tasks
 from ironforge.worker.watchdog import Watchdog
 
@@ -111,6 +112,7 @@ class Crew:
             asyncio.create_task(every(BEAT_S, self._beat, "beat")),
             asyncio.create_task(every(0.25, self._tell_progress, "progress")),
             asyncio.create_task(self._await_marks()),
+            asyncio.create_task(every(LOOK_S, Strays(self.queue, self.wid, self._knows).look, "strays")),
             *maintain(self.queue),
         ]
         self._serving = [asyncio.create_task(lane.serve()) for lane in self._lanes]
@@ -219,6 +221,9 @@ class Crew:
         for lane in self._lanes:
             if lane.runs(run):
                 lane.give_up(run, settlement)
+
+    def _knows(self, job_id: str, fence: str) -> bool:
+        return job_id in self._runs or any(lane.settles(job_id, fence) for lane in self._lanes)
 
     def _slot_of(self, task_name: str) -> int | None:
         run = self._runs.get(task_name.removeprefix("job "))

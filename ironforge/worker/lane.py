@@ -57,6 +57,7 @@ class Lane:
         self._changed = asyncio.Event()
         self._claim_wanted = True
         self._turns = 0
+        self._under_way: Turn | None = None
 
     @property
     def busy(self) -> bool:
@@ -73,6 +74,13 @@ class Lane:
 
     def runs(self, run: Run) -> bool:
         return run in self._running
+
+    def settles(self, job_id: str, fence: str) -> bool:
+        """Whether it has not been answered about the end of that job, or about the claim of that fence."""
+        turn = self._under_way
+        if turn and (fence.endswith(turn.token) or any(one.job_id == job_id for one in turn.settlements)):
+            return True
+        return any(one.job_id == job_id for one in self._ended)
 
     def wake(self) -> None:
         """There may be something to claim. Until it looked, it does not count as idle."""
@@ -104,7 +112,7 @@ class Lane:
             # A wake that comes while this is under way makes it True again.
             self.idle = self._claim_wanted = False
         self._turns += 1
-        turn = Turn(
+        turn = self._under_way = Turn(
             self._worker.wid, self.number, claim_token(self._turns), slots, self._worker.queues, ended
         )
         reply = await self._sent(turn)
@@ -119,6 +127,7 @@ class Lane:
         self._worker.obey(reply.orders)
         for job in reply.jobs:
             self._begin(job)
+        self._under_way = None
         if slots:
             self._claim_wanted = self._claim_wanted or len(reply.jobs) == slots
             self.idle = not self._claim_wanted

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import subprocess
 import sys
+import time
 from collections import deque
 from pathlib import Path
 
+from tests.chaos.pacing import until
 from tests.system.processes import ROOT, await_port, free_port
-from tests.waiting import eventually
 
 _CHUNK = 64 * 1024
 
@@ -34,7 +35,6 @@ class SlowLine:
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lag_s: float) -> None:
     """Each chunk arrives `lag_s` later; the end of the stream too."""
-    loop = asyncio.get_running_loop()
     waiting: deque[tuple[float, bytes]] = deque()
     more = asyncio.Event()
 
@@ -44,8 +44,7 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lag
                 more.clear()
                 await more.wait()
             due, chunk = waiting.popleft()
-            if due > loop.time():
-                await eventually(lambda: loop.time() >= due, lag_s + 60)
+            await until(due)
             if not chunk:
                 return
             writer.write(chunk)
@@ -55,7 +54,7 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lag
     try:
         while True:
             chunk = await reader.read(_CHUNK)
-            waiting.append((loop.time() + lag_s, chunk))
+            waiting.append((time.monotonic() + lag_s, chunk))
             more.set()
             if not chunk:
                 break

@@ -10,6 +10,7 @@ from typing import Any
 
 import redis
 
+from tests.forms.lag import SlowLine
 from tests.system.processes import await_port, free_port
 from tests.waiting import wait_until
 
@@ -102,13 +103,27 @@ class Watched:
     SERVICE = "forge"
 
     def __init__(
-        self, folder: Path, binary: str, *, down_after_ms: int = 1000, options: Sequence[str] = ()
+        self,
+        folder: Path,
+        binary: str,
+        *,
+        down_after_ms: int = 1000,
+        options: Sequence[str] = (),
+        lag_ms: int = 0,
     ) -> None:
+        """Args:
+        lag_ms: of every line between two of them, and from clients to them; each way.
+        """
         self.nodes = [Node(folder, binary, options) for _ in range(3)]
+        self._lines = [SlowLine(node.port, lag_ms) for node in self.nodes] if lag_ms else []
+        self._ports = {node: node.port for node in self.nodes}
+        for node, line in zip(self.nodes, self._lines, strict=False):
+            self._ports[node] = line.port
+            announced = ("replica-announce-ip 127.0.0.1", f"replica-announce-port {line.port}")
+            node.configure([f"port {node.port}", *announced, *options])
         self._down_after_ms = down_after_ms
-        self.sentinels = [
-            Node(folder, binary, self._sentinel_options(self.nodes[0].port), sentinel=True) for _ in range(3)
-        ]
+        monitored = self._sentinel_options(self._ports[self.nodes[0]])
+        self.sentinels = [Node(folder, binary, monitored, sentinel=True) for _ in range(3)]
 
     @property
     def url(self) -> str:
@@ -121,7 +136,7 @@ class Watched:
         for node in self.nodes:
             wait_until(node.answers, 20, "the server answers")
         for node in self.nodes[1:]:
-            node.ask("REPLICAOF", "127.0.0.1", self.nodes[0].port)
+            node.ask("REPLICAOF", "127.0.0.1", self._ports[self.nodes[0]])
         for sentinel in self.sentinels:
             sentinel.start(wait=False)
         wait_until(self.is_whole, 30, "the Sentinels know one another and both replicas")
@@ -132,7 +147,7 @@ class Watched:
         for sentinel in self.sentinels:
             if sentinel.runs and sentinel.answers():
                 _, port = sentinel.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.SERVICE)
-                return next(node for node in self.nodes if node.port == int(port))
+                return next(node for node in self.nodes if self._ports[node] == int(port))
         raise AssertionError("no Sentinel answers")
 
     def is_whole(self) -> bool:
@@ -145,16 +160,23 @@ class Watched:
     def fail_over(self) -> None:
         """By the Sentinels, with the master alive."""
         old = self.master()
-        self.sentinels[0].ask("SENTINEL", "FAILOVER", self.SERVICE)
+        wait_until(self._asked_to_fail_over, 40, "a replica is good enough to be the master")
         wait_until(lambda: self.master() is not old, 30, "the Sentinels chose another master")
+
+    def _asked_to_fail_over(self) -> bool:
+        try:
+            self.sentinels[0].ask("SENTINEL", "FAILOVER", self.SERVICE)
+        except redis.ResponseError:
+            return False  # it has not looked at its replicas again yet, or is at it
+        return True
 
     def await_new_master(self, old: Node) -> Node:
         wait_until(lambda: self.master() is not old, 30, "the Sentinels chose another master")
         return self.master()
 
     def stop(self) -> None:
-        for node in (*self.sentinels, *self.nodes):
-            node.stop()
+        for one in (*self.sentinels, *self.nodes, *self._lines):
+            one.stop()
 
     def _sees_all(self, sentinel: Node) -> bool:
         with sentinel.client() as client:
@@ -172,7 +194,7 @@ class Watched:
         return [
             f"sentinel monitor {self.SERVICE} 127.0.0.1 {port} 2",
             f"sentinel down-after-milliseconds {self.SERVICE} {self._down_after_ms}",
-            f"sentinel failover-timeout {self.SERVICE} 10000",
+            f"sentinel failover-timeout {self.SERVICE} 3000",
             f"sentinel parallel-syncs {self.SERVICE} 2",
         ]
 
@@ -254,23 +276,28 @@ class Cluster:
             if node.runs
         )
 
-    def move_slot(self, slot: int, to: Node, *, step: int = 10, between: Any = None) -> int:
-        """As `redis-cli --cluster reshard` does it; the number of keys moved. `between` is called after each step."""
+    def masters(self) -> list[Node]:
+        return [
+            node for node in self.nodes if node.runs and node.answers() and node.ask("ROLE")[0] == "master"
+        ]
+
+    def move_slot(self, slot: int, to: Node) -> int:
+        """As `redis-cli --cluster reshard` does it; the number of keys moved."""
+        return sum(self.moving(slot, to))
+
+    def moving(self, slot: int, to: Node, step: int = 10) -> Iterator[int]:
+        """The same in steps of so many keys, each counted; the slot lies on both nodes meanwhile."""
         source = self.owner(slot)
         to.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", self.id_of(source))
         source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", self.id_of(to))
-        moved = 0
         while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, step):
             source.ask("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", *keys)
-            moved += len(keys)
-            if between:
-                between()
+            yield len(keys)
         for node in (to, source):
             node.ask("CLUSTER", "SETSLOT", slot, "NODE", self.id_of(to))
-        for node in self.nodes:
-            if node.runs and node not in (to, source) and node.ask("ROLE")[0] == "master":
+        for node in self.masters():
+            if node not in (to, source):
                 node.ask("CLUSTER", "SETSLOT", slot, "NODE", self.id_of(to))
-        return moved
 
     def stop(self) -> None:
         for node in self.nodes:

@@ -27,8 +27,8 @@ from ironforge.worker.joblog import JobLog
 from ironforge.worker.lane import Lane
 from ironforge.worker.processes import ProcessPool
 from ironforge.worker.run import GRACE_S, Run, Runner
-from ironforge.worker.strays import LOOK_S, Strays
 from ironforge.worker.spawned import watch_tasks
+from ironforge.worker.strays import LOOK_S, Strays
 from ironforge.worker.watchdog import Watchdog
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ After the prefix `<namespace>:{<tag>}:`
 | idem:<key> | string, 24 h | what an Idempotency-Key stands for |
 | lock:<name> | string, PX | token of the holder |
 | stats, stats:<slot> | hash; hash, 1 h | counters and histograms for ever; of ten seconds |
-| meta | hash | the reaper's last tick |
+| meta | hash | the last survey of maintenance, the reaper's last tick, and from when on it may reap |
 | tick:<duty> | string, PX | who does this maintenance tick |
 
 Without a tag: `<namespace>:meta` (hash: shards, and those of versions.py), read before the shards are known.

@@ -26,6 +26,17 @@ class Maintaining(Namespace):
         first = (await self.all_shards())[0]
         return await first.call("take_tick", duty, every_ms) == 1
 
+    async def survey(self, every_ms: int) -> set[str]:
+        """Which of the duties reap, promote and trim have something to do, in some shard.
+
+        One caller within `every_ms` gets an answer; for the others there is nothing to do.
+        """
+        words: set[str] = set()
+        for shard in await self.all_shards():
+            told = await shard.call("survey", LEASE_MS, OUTAGE_MS, COMPLETED_KEPT, every_ms)
+            words.update(word.decode() for word in told)
+        return words
+
     async def promote_due(self, limit: int = 500) -> int:
         """scheduled, retrying -> queued in every queue; at most `limit` of each per queue."""
         return sum([await shard.call("promote", limit, *names) async for shard, names in self._served()])
@@ -38,7 +49,7 @@ class Maintaining(Namespace):
             reaped.update(wid.decode() for wid in wids)
         return sorted(reaped)
 
-    async def trim(self, limit: int = 500, keep: int = COMPLETED_KEPT, spend_s: float = TRIM_S) -> int:
+    async def trim(self, limit: int = 250, keep: int = COMPLETED_KEPT, spend_s: float = TRIM_S) -> int:
         """Removes completed and cancelled jobs whose retention ended; returns how many.
 
         Args:

@@ -27,6 +27,7 @@ SCENARIOS = (
     "rolling",
     "recovery",
     "replies",
+    "races",
     "network",
     "failover",
     "durability",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ironforge.queue.backend import RedisQueue
 
 log = logging.getLogger("ironforge.worker")
-LOOK_S = 5.0
+LOOK_S = 7.5  # two looks within a lease
 
 
 class Strays:

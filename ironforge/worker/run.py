@@ -165,9 +165,10 @@ class Runner:
     def _failed(self, run: Run, task: Task[..., Any] | None, error: BaseException) -> Settlement:
         if run.interrupted:
             return self.without_result(run)
-        if isinstance(error, asyncio.CancelledError):
+        what = type(error)  # isinstance asks the error itself, which may fail
+        if issubclass(what, asyncio.CancelledError):
             error = RuntimeError("the handler cancelled itself")
-        elif not isinstance(error, Exception):
+        elif not issubclass(what, Exception):
             caught, error = error, RuntimeError(f"the handler raised {type(error).__name__}")
             error.__cause__ = caught
         return self._settle_failure(run, task, error)
@@ -176,8 +177,8 @@ class Runner:
         policy = task.defaults.backoff if task else BackoffPolicy()
         try:
             return settle_failure(run.job, error, policy, self._rng)
-        except BaseException as broken:  # what the error's own methods raise
-            log.exception("a run could not be settled as it ended", extra=_about(run.job))
+        except BaseException as broken:  # what the error's own methods raise: no traceback, which would ask it again
+            log.error("an error cannot be described (%s)", type(broken).__name__, extra=_about(run.job))
             return settle_failure(run.job, RuntimeError(type(broken).__name__), policy, self._rng)
 
     async def _call(self, run: Run, task: Task[..., Any] | None) -> Any:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 
-from tests.chaos import recovery_losses
+from tests.chaos import recovery_handlers, recovery_losses
 from tests.chaos.arena import private_server
 from tests.chaos.scorecard import Row, Setting
 from tests.redis_server import RedisServer
 
 Part = Callable[[Setting, RedisServer, random.Random], Awaitable[list[Row]]]
-PARTS: tuple[Part, ...] = (recovery_losses.killed_children, recovery_losses.lost_hosts)
+PARTS: tuple[Part, ...] = (
+    recovery_losses.killed_children,
+    recovery_losses.lost_hosts,
+    recovery_handlers.poison,
+    recovery_handlers.blocked_loops,
+    recovery_handlers.deaf_handlers,
+    recovery_handlers.nasty_ends,
+)
 
 
 async def run(setting: Setting) -> list[Row]:

@@ -24,6 +24,7 @@ LEASE_S = 15.0
 CHILD_S = 2.0  # until the jobs of a killed child run again
 GROUPS, PROCESSES, SLOTS = 4, 2, 4
 NAP_S = 0.4
+EVIDENCE = ("signal SIGKILL", "pid", "rss bytes")
 HOSTS_AT_ONCE, HOLDS = 6, 3
 
 
@@ -44,7 +45,8 @@ async def killed_children(setting: Setting, server: RedisServer, rng: random.Ran
         feeding = asyncio.create_task(feed.run())
         try:
             for kill in range(kills):
-                setting.tell(f"killed children: {kill} of {kills}")
+                if kill % 10 == 0:
+                    setting.tell(f"killed children: {kill} of {kills}")
                 await all_ready(on.queue, GROUPS * PROCESSES)
                 victim, marks = await _with_jobs(groups, on.ledger, rng)
                 at = time.monotonic()
@@ -59,6 +61,8 @@ async def killed_children(setting: Setting, server: RedisServer, rng: random.Ran
         found = await ended(on.queue, feed.jobs, 60)
         await check_books(on.queue)
     p99 = quantile(first, 0.99)
+    crashes = [attempt.error for job in found for attempt in job.attempts if attempt.outcome == "crashed"]
+    told = sum(error is not None and all(word in error.message for word in EVIDENCE) for error in crashes)
     once = sum(
         job.status is JobStatus.COMPLETED and count == 1
         for job, count in zip(found, times(found, "completed"), strict=True)
@@ -67,6 +71,7 @@ async def killed_children(setting: Setting, server: RedisServer, rng: random.Ran
         Row("killed child: its jobs run elsewhere, p50 / p99", f"{quantile(first, 0.5):.3f} / {p99:.3f} s of {len(first)} jobs, {kills} kills", f"p99 ≤ {CHILD_S:g} s", p99 <= CHILD_S),
         Row("… those hit again, which run alone from then on, longest", f"{max(again, default=0):.3f} s of {len(again)}"),
         Row("… jobs completed once in the books", f"{once:,} of {len(found):,}", "all", once == len(found)),
+        Row("… crashed attempts that tell signal, process and memory", f"{told} of {len(crashes)}", "all", told == len(crashes)),
         Row("… jobs charged a retry", f"{sum(job.retry_count > 0 for job in found)} of {len(found):,}", "0", not any(job.retry_count for job in found)),
     ]  # fmt: skip
 

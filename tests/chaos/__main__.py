@@ -26,6 +26,7 @@ SCENARIOS = (
     "terms",
     "rolling",
     "recovery",
+    "upgrades",
     "replies",
     "races",
     "network",

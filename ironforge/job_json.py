@@ -64,10 +64,30 @@ def job_json(job: Job, *, trusted: bool = False) -> bytes:
     )
 
 
+def new_job_json(job: Job) -> bytes:
+    """The same text for a job that was accepted just now: nothing has happened to it yet."""
+    limit_s = DEFAULT_TIMEOUT_S if job.timeout_s is None else job.timeout_s
+    run_at = instant_text(job.run_at_ms)
+    head = f'{{"id":"{job.id}","kind":"{job.kind}","queue":"{job.queue}","payload":'
+    rest = (
+        f',"priority":"{job.priority.value}","status":"{job.status.value}","retry_count":0,'
+        f'"max_retries":{job.max_retries},"created_at":"{instant_text(job.created_ms)}",'
+        f'"run_at":{"null" if run_at is None else _quoted(run_at)},"started_at":null,"finished_at":null,'
+        f'"timeout_s":{limit_s!r},"worker":null,"last_error":null,"attempts":[],"result":null,"progress":null,'
+        f'"crashes":0,"lapses":0,"generation":0,"retry_of":null,"unique_key":null,'
+        f'"tags":{_encode(job.tags) if job.tags else "[]"},"cancel_requested":false,"reason":null,"suspect":false}}'
+    )
+    return head.encode() + job.payload_json + rest.encode("utf-8", "replace")
+
+
 def jobs_json(jobs: list[Job], next_cursor: str | None, total: int | None) -> bytes:
     """A page of jobs."""
     rest = _bytes({"next_cursor": next_cursor, "total": total})
     return b'{"jobs":[' + b",".join(map(job_json, jobs)) + b"]," + rest[1:]
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
 
 
 def _spliced(stored: bytes | None) -> bytes:

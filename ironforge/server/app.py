@@ -15,6 +15,7 @@ from ironforge.forge import Forge
 from ironforge.maintenance import maintain
 from ironforge.server import documentation, pages, problems
 from ironforge.server.auth import Bearer
+from ironforge.server.intake import Intake
 from ironforge.server.limits import Bodies, Deadline
 from ironforge.server.live import Live
 from ironforge.server.origins import Guard
@@ -47,6 +48,7 @@ def create_app(forge: Forge) -> FastAPI:
             Middleware(Bearer, settings=settings),
             Middleware(Bodies),
             Middleware(Deadline),
+            Middleware(Intake, forge=forge),
         ],
     )
     app.state.forge = forge

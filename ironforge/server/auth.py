@@ -81,7 +81,7 @@ class Bearer:
         if self._digest is None:
             return Role.ADMIN
         given = [value for name, value in scope["headers"] if name == b"authorization"]
-        if not given and _own_path(scope) in _OPEN_PATHS and scope["method"] == "GET":
+        if not given and own_path(scope) in _OPEN_PATHS and scope["method"] == "GET":
             return Role.NOBODY
         if len(given) != 1:
             raise Unauthorized("send the token of this server as 'Authorization: Bearer …'")
@@ -93,6 +93,6 @@ class Bearer:
         return Role.ADMIN
 
 
-def _own_path(scope: Scope) -> str:
+def own_path(scope: Scope) -> str:
     """The path below the place where the app is mounted."""
     return str(scope["path"]).removeprefix(scope.get("root_path", ""))

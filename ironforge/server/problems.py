@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ironforge.errors import Finding, InvalidJob, IronForgeError, StoreUnavailable, Unauthorized
 from ironforge.json_pointer import token
+from ironforge.server.access import AccessLog
 
 log = logging.getLogger("ironforge.server")
 
@@ -125,10 +126,11 @@ def _methods(request: Request, routes: Sequence[BaseRoute]) -> set[str]:
 
 
 class LastResort:
-    """The outermost layer: a bug becomes a 500 that tells nothing, its traceback goes to the log."""
+    """The outermost layer: a bug becomes a 500 that tells nothing, its traceback goes to the log. Each answer is told."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._access = AccessLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -140,6 +142,7 @@ class LastResort:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
+                self._access.answered(scope, message["status"])
                 message["headers"] = [
                     *message.get("headers", ()),
                     (b"x-content-type-options", b"nosniff"),

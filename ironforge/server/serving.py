@@ -27,6 +27,7 @@ class Serving(uvicorn.Server):
             ws="none",
             proxy_headers=False,
             server_header=False,
+            access_log=False,  # see access.py
             timeout_graceful_shutdown=GRACE_S,
         )
         super().__init__(config)

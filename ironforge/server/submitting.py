@@ -20,8 +20,8 @@ from ironforge.errors import (
     StoreUnavailable,
 )
 from ironforge.forge import request_hash
-from ironforge.job import MAX_DELAY_S, MAX_PAYLOAD_BYTES, BackoffPolicy, NewJob
-from ironforge.json_exact import Element, Members
+from ironforge.job import MAX_DELAY_S, MAX_PAYLOAD_BYTES, BackoffPolicy, Job, NewJob
+from ironforge.json_exact import Element, Members, read_object
 from ironforge.queue.backend import RedisQueue
 from ironforge.requests import BatchJobIn, JobIn, Request
 from ironforge.schemas import BatchOut, EntryError
@@ -62,6 +62,22 @@ def new_job(asked: JobIn, members: Members) -> NewJob:
         backoff=None if backoff is None else BackoffPolicy(backoff.base_s, backoff.cap_s, backoff.jitter),
         tags=tuple(asked.tags),
     )
+
+
+async def submit(queue: RedisQueue, body: bytes, key: str | None) -> tuple[Job, bool]:
+    """Accepts the job of a request's body, once per key where there is one.
+
+    Returns:
+        The job, and whether this very call made it.
+
+    Raises:
+        InvalidJob, IdempotencyConflict, JobRemoved, NotConfirmed, StoreUnavailable.
+    """
+    members = read_object(body)
+    new = new_job(checked(JobIn, members.values, "the job"), members)
+    if key is None:
+        return await queue.enqueue(new), True
+    return await queue.submit(new, key, request_hash(new))
 
 
 async def submit_batch(queue: RedisQueue, elements: list[Element], batch_key: str, body: bytes) -> BatchOut:

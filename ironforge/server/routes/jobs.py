@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ironforge import schemas
 from ironforge.errors import InvalidJob
-from ironforge.forge import request_hash
 from ironforge.job import Job, JobStatus
 from ironforge.job_json import job_json, jobs_json
 from ironforge.json_exact import read_object, same_json
@@ -19,7 +18,8 @@ from ironforge.requests import JobIn, Name, RetryIn
 from ironforge.server.auth import Role
 from ironforge.server.deps import IdempotencyKey, JobId, OnceDep, QueueDep
 from ironforge.server.documentation import about
-from ironforge.server.submitting import checked, new_job
+from ironforge.server.submitting import checked
+from ironforge.server.submitting import submit as submit_one
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -57,12 +57,7 @@ class JobsQuery(BaseModel):
 )
 async def submit(request: Request, queue: QueueDep, key: IdempotencyKey = None) -> Response:
     """Accepts one job. With an `Idempotency-Key`, the same request again gives the same job."""
-    members = read_object(await request.body())
-    new = new_job(checked(JobIn, members.values, "the job"), members)
-    if key is None:
-        job, created = await queue.enqueue(new), True
-    else:
-        job, created = await queue.submit(new, key, request_hash(new))
+    job, created = await submit_one(queue, await request.body(), key)
     return _answer(request, job, 201 if created else 200, located=True)
 
 

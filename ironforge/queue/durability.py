@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from redis import exceptions as redis_errors
 
-from ironforge.errors import StartupError
+from ironforge.errors import StartupError, StoreUnavailable
 from ironforge.queue.client import RedisClient
 from ironforge.queue.connection import store_errors
 from ironforge.queue.readings import Health
@@ -25,36 +25,47 @@ class Disk(NamedTuple):
     """How a Redis keeps its data.
 
     Attributes:
-        appendonly: whether each change is written to a file.
+        appendonly: whether each change is written to a file; None where INFO is refused to us.
         appendfsync: always, everysec or no; None where CONFIG GET is refused to us.
         failing: the last write failed, so that changes are refused.
     """
 
-    appendonly: bool
+    appendonly: bool | None
     appendfsync: str | None
     failing: bool
 
     @property
-    def word(self) -> Literal["none", "everysec", "always"]:
-        """The class. A setting that cannot be read counts as the server's default."""
+    def word(self) -> Literal["none", "everysec", "always", "unknown"]:
+        """The class. An appendfsync that cannot be read counts as the server's default."""
+        if self.appendonly is None:
+            return "unknown"
         if not self.appendonly or self.appendfsync == "no":
             return "none"
         return "always" if self.appendfsync == "always" else "everysec"
 
     @property
     def sentence(self) -> str:
+        if self.appendonly is None:
+            return INFO_REFUSED
         if not self.appendonly:
             return "appendonly no"
         return f"appendonly yes, appendfsync {self.appendfsync or 'unknown, since CONFIG GET is refused'}"
+
+    @property
+    def is_known(self) -> bool:
+        return self.appendonly is False or (self.appendonly is True and self.appendfsync is not None)
 
 
 async def read_info(client: RedisClient) -> dict[str, Any]:
     """What Redis says of itself; nothing where INFO is refused to this user. Raises StoreUnavailable."""
     with store_errors():
         try:
-            return await client.info()
+            info = await client.info()
         except redis_errors.NoPermissionError:
             return {}
+    if int(info.get("loading", 0)):  # INFO is answered meanwhile, and nothing of ours is
+        raise StoreUnavailable("Redis is still loading its data")
+    return info
 
 
 async def read_disk(client: RedisClient, info: dict[str, Any]) -> Disk:
@@ -64,7 +75,7 @@ async def read_disk(client: RedisClient, info: dict[str, Any]) -> Disk:
         info: its answer to INFO.
     """
     failing = "err" in (info.get("aof_last_write_status"), info.get("rdb_last_bgsave_status"))
-    return Disk(bool(int(info.get("aof_enabled", 0))), await _appendfsync(client), failing)
+    return Disk(bool(int(info.get("aof_enabled", 0))) if info else None, await _appendfsync(client), failing)
 
 
 async def _appendfsync(client: RedisClient) -> str | None:
@@ -96,17 +107,13 @@ def refuse_undurable(asked: str, disk: Disk, *, allow_unsafe: bool = False) -> N
     Args:
         allow_unsafe: take a setting that cannot be read on trust.
     """
-    if (
-        asked != "always"
-        or disk.word == "always"
-        or (allow_unsafe and disk.appendonly and disk.appendfsync is None)
-    ):
+    if asked != "always" or disk.word == "always" or (allow_unsafe and not disk.is_known):
         return
-    if disk.appendonly and disk.appendfsync is None:
+    if not disk.is_known:
         raise StartupError(
             "durability 'always' was asked for, and whether this Redis has appendonly yes and appendfsync always cannot "
-            "be read, since CONFIG GET is refused: allow it to this user ('ACL SETUSER … +config|get'), or start with "
-            "--allow-unsafe-redis to take it on trust"
+            "be read, since INFO or CONFIG GET is refused: allow both to this user ('ironforge doctor --acl' prints its "
+            "rights), or start with --allow-unsafe-redis to take it on trust"
         )
     raise StartupError(
         f"durability 'always' was asked for, which needs appendonly yes and appendfsync always, and this Redis has "

@@ -138,18 +138,17 @@ class Reading(Listing, Grouping):
         disk = await read_disk(self.client, info)
         name = str(info.get("server_name", "redis"))
         version = str(info.get(f"{name}_version", info.get("redis_version", "?")))
-        word, persistence = (disk.word, disk.sentence) if info else ("unknown", INFO_REFUSED)
         return Health(
             server=f"{name} {version}",
             redis_version=str(info.get("redis_version", "?")),
-            durability="replicated" if self.durability == "replicated" else word,
+            durability="replicated" if self.durability == "replicated" else disk.word,
             policy=str(info.get("maxmemory_policy", "noeviction")) if info else INFO_REFUSED,
             latency_ms=latency_ms,
             used_memory=int(info.get("used_memory", 0)),
             max_memory=int(info.get("maxmemory", 0)),
             clock_ms=clock_ms,
             asked=self.durability,
-            persistence=persistence,
+            persistence=disk.sentence,
             replicas=online_replicas(info),
             is_replica=info.get("role") == "slave",
             failing=disk.failing,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import httpx
 
 from ironforge.config import Settings
+from ironforge.errors import StoreUnavailable
 from ironforge.forge import Forge
 from ironforge.job import JobStatus
 from ironforge.queue.auditor import audit
@@ -35,7 +36,10 @@ class Scene(NamedTuple):
         """Until all of these jobs completed."""
 
         async def all_completed() -> bool:
-            found = await self.queue.get_many(job_ids)
+            try:
+                found = await self.queue.get_many(job_ids)
+            except StoreUnavailable:  # not back yet
+                return False
             return all(job and job.status is JobStatus.COMPLETED for job in found)
 
         await eventually(all_completed, timeout_s, f"{len(job_ids)} accepted jobs complete")

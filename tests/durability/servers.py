@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -56,6 +57,10 @@ class Server(RedisServer):
             before += ["env", *faked(self._clock)]
         self._command = [*before, *self._command]
 
+    def start_again(self, *extra: str) -> None:
+        """Without waiting until it answers: it has to load its data first."""
+        self.process = subprocess.Popen([*self._command, *extra], stdin=subprocess.DEVNULL, cwd=self.folder)
+
     @property
     def pid(self) -> int:
         assert self.process
@@ -63,7 +68,7 @@ class Server(RedisServer):
 
     @contextmanager
     def client(self) -> Iterator[redis.Redis]:
-        client = redis.Redis.from_url(self.url, protocol=3, legacy_responses=False)
+        client = redis.Redis.from_url(self.url, protocol=3, legacy_responses=False, socket_timeout=60)
         try:
             yield client
         finally:
@@ -125,18 +130,25 @@ def server(*extra: str, binary: str = EMBEDDED, faked_clock: bool = False) -> It
 class Pair:
     """A primary and the replica that follows it."""
 
-    def __init__(self, primary: Server, replica: Server, port: int) -> None:
-        self.primary, self.replica, self._port = primary, replica, port
+    def __init__(self, primary: Server, replica: Server, ports: tuple[int, int]) -> None:
+        self.primary, self.replica, self._ports = primary, replica, ports
 
     def follow(self) -> None:
-        """The replica follows, and its primary knows it."""
+        """The primary is one, the replica follows, and both know it."""
         with self.replica.client() as replica, self.primary.client() as primary:
-            replica.execute_command("REPLICAOF", "127.0.0.1", self._port)
+            primary.execute_command("REPLICAOF", "NO", "ONE")
+            replica.execute_command("REPLICAOF", "127.0.0.1", self._ports[0])
             wait_until(lambda: _follows(primary), 20, "the replica follows")
 
     def leave(self) -> None:
         with self.replica.client() as replica:
             replica.execute_command("REPLICAOF", "NO", "ONE")
+
+    def swap(self) -> None:
+        """What was the replica is the primary now, and followed by what was the primary."""
+        self.leave()
+        with self.primary.client() as primary:
+            primary.execute_command("REPLICAOF", "127.0.0.1", self._ports[1])
 
 
 def _follows(primary: redis.Redis) -> bool:
@@ -147,12 +159,12 @@ def _follows(primary: redis.Redis) -> bool:
 @contextmanager
 def pair(binary: str = EMBEDDED, *extra: str) -> Iterator[Pair]:
     """Both started, the replica following."""
-    port = free_port()
+    ports = free_port(), free_port()
     quick = ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1", *extra)
     with (
-        server("--port", str(port), *quick, binary=binary) as primary,
-        server(*quick, binary=binary) as replica,
+        server("--port", str(ports[0]), *quick, binary=binary) as primary,
+        server("--port", str(ports[1]), *quick, binary=binary) as replica,
     ):
-        both = Pair(primary, replica, port)
+        both = Pair(primary, replica, ports)
         both.follow()
         yield both

@@ -59,7 +59,7 @@ async def test_what_cannot_be_read_is_said_and_taken_on_trust_only_when_told_to(
     assert found.durability == "everysec" and "CONFIG GET is refused" in found.persistence
     forge = Forge(url, durability="always")
     with pytest.raises(
-        StartupError, match=r"cannot be read, since CONFIG GET is refused.*--allow-unsafe-redis"
+        StartupError, match=r"cannot be read, since INFO or CONFIG GET is refused.*--allow-unsafe-redis"
     ):
         await forge.connect()
     await forge.connect(allow_unsafe=True)

@@ -44,7 +44,9 @@ async def test_results_are_held_until_there_is_room(
             assert ("disk", "bad") in await on.attention(), "what only reads is answered"
             assert (await on.http.get("/jobs")).json()["jobs"]
             found = await on.queue.get_many([job.id for job in running])
-            assert {job.status for job in found if job} == {JobStatus.RUNNING}, "nothing of them is lost or settled"
+            assert {job.status for job in found if job} == {JobStatus.RUNNING}, (
+                "nothing of them is lost or settled"
+            )
 
             redis.make_room()
             began = time.monotonic()

@@ -210,10 +210,12 @@ class Inspection:
     async def _ledger(self) -> AsyncIterator[Finding]:
         try:
             found = await self.shard.call(
-                "ledger", "read", MOST_QUEUES, *map(raw, sorted(self._queues)[:MOST_QUEUES])
+                "read_ledger", MOST_QUEUES, *map(raw, sorted(self._queues)[:MOST_QUEUES])
             )
-        except ResponseError:  # one of the keys is of another type, which was said already
-            return
+        except ResponseError as error:
+            if "WRONGTYPE" in str(error):  # of one of the keys, which was said already
+                return
+            raise
         if not found:
             return
         submitted, listed, removed, corrected = (int(one) for one in found)

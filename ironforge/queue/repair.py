@@ -45,10 +45,6 @@ async def _put_right(shard: Shard, finding: Finding, dry_run: bool) -> tuple[str
             found, name = finding.found_in
             places = [raw(name) if found == where else b"" for where in ("index", "claims", "group")]
             done = await shard.call("repair", verb, subject, *places)
-        elif finding.owner == "ledger":
-            if not dry_run:
-                await shard.call("ledger", "correct", MOST_QUEUES)
-            done = [b"the difference entered"]
         elif finding.owner in ("shard", "timed"):
             kind = kind_of(finding.subject)
             word = "timed" if finding.rule == "no_ttl" else "lasting"
@@ -56,7 +52,7 @@ async def _put_right(shard: Shard, finding: Finding, dry_run: bool) -> tuple[str
                 "repair_key", verb, word, subject, kind.ttl_ms if kind and kind.ttl_ms else DAY_MS
             )
         else:
-            done = await shard.call("repair_key", verb, finding.owner, subject, 0)
+            done = await shard.call("repair_key", verb, finding.owner, subject, MOST_QUEUES)
     except ResponseError as error:  # a key on the way is of another type: said by a finding of its own
         return (f"could not be repaired: {error}",)
     return tuple(word.decode("utf-8", "replace") for word in done)

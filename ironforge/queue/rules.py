@@ -1,6 +1,6 @@
 """The rules that the books keep: what each says of whom it is broken by, and what a person does about it.
 
-Lua judges (inspect_job.lua, inspect_key.lua, ledger.lua); here are the words, and which invariant a rule belongs to.
+Lua judges (inspect_job.lua, inspect_key.lua, read_ledger.lua); here are the words, and which invariant a rule belongs to.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ Argument = str | bytes | int | float
 # Only enqueue may be refused for lack of memory: a full Redis has to be able to drain.
 _NEEDS_MEMORY = frozenset({"enqueue"})
 # These go on when nothing may be written: the disk is full, or this is a replica.
-_ONLY_READS = frozenset({"read_queues", "read_page", "inspect_job", "inspect_key"})
+_ONLY_READS = frozenset({"read_queues", "read_page", "inspect_job", "inspect_key", "read_ledger"})
 _USES = re.compile(r"^-- Uses: (.+)$", re.MULTILINE)
 _NOW = "local now_us = clock[1] * 1000000 + clock[2]\n"
 _SHIFTED_NOW = _NOW.rstrip() + " + (tonumber(redis.call('GET', P .. 'test:clock_shift_us') or 0))\n"

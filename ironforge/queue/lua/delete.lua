@@ -21,7 +21,7 @@ if status == 'dead' then leave_group(id, job[3]) end
 touch(queue)
 write_moves()
 redis.call('UNLINK', job_key(id))
-count('removed') -- see ledger.lua
+count('removed') -- see _ledger.lua
 write_queues()
 write_stats()
 return remember(key, hash, 'deleted')

@@ -1,9 +1,9 @@
 -- repair_key.lua: a queue, a worker, an error group or a key with a time limit is put right, as far as that is safe.
 --
--- Uses: stats, ready, finish, take_back, books, repair
+-- Uses: stats, ready, finish, take_back, books, repair, ledger
 -- KEYS[1] prefix
--- ARGV[1] 'do' or 'tell', ARGV[2] 'worker', 'queue', 'group', 'timed' or 'lasting', ARGV[3] its name (of a key: without the
--- prefix), ARGV[4] the time limit that a timed key gets (ms)
+-- ARGV[1] 'do' or 'tell', ARGV[2] 'worker', 'queue', 'group', 'timed', 'lasting' or 'ledger', ARGV[3] its name (of a key:
+-- without the prefix), ARGV[4] the time limit that a timed key gets (ms), or of how many queues a ledger is added up
 --
 -- Returns what was done, or would be, in words; nothing when it is well by now.
 -- A worker that has no lease is forgotten, and its jobs go back as lapsed: it could not renew anyway.
@@ -68,7 +68,14 @@ local function repair_lasting()
   if redis.call('PTTL', P .. name) >= 0 then steps[#steps + 1] = { 'made to stay', 'PERSIST', P .. name } end
 end
 
+-- From now on only what is lost later shows.
+local function repair_ledger()
+  local found = ledger(tonumber(ARGV[4]), {})
+  local missing = #found > 0 and found[1] - found[2] - found[3] - found[4] or 0
+  if missing ~= 0 then step(missing .. ' entered as missing', 'hash', 'HINCRBY', P .. 'stats', 'corrected', missing) end
+end
+
 local repairs = { worker = repair_worker, queue = repair_queue, group = repair_group, timed = repair_timed,
-  lasting = repair_lasting }
+  lasting = repair_lasting, ledger = repair_ledger }
 repairs[kind]()
 return carry_out(ARGV[1] == 'do')

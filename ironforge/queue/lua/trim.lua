@@ -5,7 +5,7 @@
 -- ARGV[1] completed jobs kept per queue at most, ARGV[2] at most so many removals in all, ARGV[3…] queues
 --
 -- Returns how many entries were removed; as many as ARGV[2]: there may be more. The index scores are removal times, so
--- those soonest over go first. Those that were jobs are counted as removed: see ledger.lua.
+-- those soonest over go first. Those that were jobs are counted as removed: see _ledger.lua.
 
 local keep, left, gone = tonumber(ARGV[1]), tonumber(ARGV[2]), 0
 

@@ -1,4 +1,4 @@
-"""ledger.lua: submitted = listed + removed + corrected, whatever happens to jobs."""
+"""read_ledger.lua: submitted = listed + removed + corrected, whatever happens to jobs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ async def books(queue: RedisQueue) -> AsyncIterator[None]:
     yield
 
 
-async def _ledger(queue: RedisQueue, verb: str = "read", most: int = 1000, *more: str) -> list[int]:
-    return await queue.shards[0].call("ledger", verb, most, *more)
+async def _ledger(queue: RedisQueue, most: int = 1000, *more: str) -> list[int]:
+    return await queue.shards[0].call("read_ledger", most, *more)
 
 
 async def test_it_balances_after_everything_that_jobs_do(queue: RedisQueue, lane: Lane) -> None:
@@ -52,8 +52,9 @@ async def test_what_is_missing_shows_until_it_is_entered(queue: RedisQueue) -> N
         await queue.client.delete(queue.keys.job(job.id))
         await queue.client.zrem(queue.keys.index("default", "queued"), job.id)
     assert await _ledger(queue) == [3, 1, 0, 0]
-    assert await _ledger(queue, "correct") == [3, 1, 0, 2]
-    assert await _ledger(queue, "correct") == [3, 1, 0, 2]
+    assert await queue.shards[0].call("repair_key", "do", "ledger", "", 1000) == [b"2 entered as missing"]
+    assert await queue.shards[0].call("repair_key", "do", "ledger", "", 1000) == []
+    assert await _ledger(queue) == [3, 1, 0, 2]
     await queue.client.zrem(queue.keys.index("default", "queued"), jobs[2].id)
     assert await _ledger(queue) == [3, 0, 0, 2]
 
@@ -62,5 +63,5 @@ async def test_queues_that_are_not_known_count_once_and_too_many_are_not_added_u
     await queue.enqueue_many([NewJob("greet"), NewJob("greet", queue="mail")])
     await queue.client.srem(queue.keys.queues, "mail")
     assert await _ledger(queue) == [2, 1, 0, 0]
-    assert await _ledger(queue, "read", 1000, "default", "mail") == [2, 2, 0, 0]
-    assert await _ledger(queue, "read", 1, "mail") == []
+    assert await _ledger(queue, 1000, "default", "mail") == [2, 2, 0, 0]
+    assert await _ledger(queue, 1, "mail") == []

@@ -73,7 +73,7 @@ class JobIn(Request):
         default=None, description="How long the job is kept after it completed; default: 24 h."
     )
     backoff: BackoffIn | None = Field(default=None, description="Default: 2 s, 4 s, 8 s … up to 1 h.")
-    tags: Annotated[list[Tag], Field(max_length=MAX_TAGS)] = []
+    tags: Annotated[list[Tag], Field(max_length=MAX_TAGS)] = Field(default_factory=list[Tag])
 
 
 class BatchJobIn(JobIn):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import errno
+import gc
 import logging
 import socket
 import time
@@ -159,5 +160,8 @@ def _run_loop(main: Coroutine[Any, Any, int]) -> int:
         from uvloop import new_event_loop
     except ImportError:
         from asyncio import new_event_loop
+    # What was loaded so far stays for good: the collector need not look through it again and again.
+    gc.collect()
+    gc.freeze()
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(main)

@@ -82,7 +82,8 @@ class Producing(Namespace):
                 if word == b"exists":
                     jobs.append(await self.get(new.id))
                 else:
-                    jobs.append(new_to_job(new, reply[0], JobStatus(word.decode()), due_ms))
+                    status = JobStatus.QUEUED if word == b"queued" else JobStatus.SCHEDULED
+                    jobs.append(new_to_job(new, reply[0], status, due_ms))
         return jobs
 
     async def _accepted(

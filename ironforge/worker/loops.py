@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -16,6 +17,9 @@ def run_loop(main: Coroutine[Any, Any, T]) -> T:
         from uvloop import new_event_loop
     except ImportError:
         from asyncio import new_event_loop
+    # What was loaded so far stays for good: the collector need not look through it again and again.
+    gc.collect()
+    gc.freeze()
     loop: asyncio.AbstractEventLoop = new_event_loop()
     asyncio.set_event_loop(loop)
     try:

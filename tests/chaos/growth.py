@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from ironforge.job import Job, JobStatus, NewJob
 from ironforge.maintenance import maintain
@@ -19,13 +19,11 @@ from ironforge.queue.maintaining import COMPLETED_KEPT
 from ironforge.queue.readings import JobFilter, Settlement, Turn, WorkerInfo
 from ironforge.queue.scripts import script
 from tests.chaos.arena import private_server
-from tests.chaos.pacing import quantile
+from tests.chaos.pacing import during, quantile
 from tests.chaos.scorecard import Row, Setting
 from tests.redis_server import RedisServer
 from tests.waiting import eventually
 
-COMPLETIONS, DEAD, BACKLOG, PAGES = 1_000_000, 1_000_000, 200_000, 2_000
-POINTS = 20  # times that the memory is read, each after a tick of the maintenance
 BATCH = 500
 DAY_MS = 86_400_000
 # About what a handler leaves that called an HTTP library which could not connect.
@@ -35,10 +33,34 @@ ERROR = '{"type":"ConnectionError","message":"the mail server refused the connec
 )
 
 
+class Sizes(NamedTuple):
+    """How many jobs complete, are trimmed at once, and die; pages that are read; how often the memory is read, each
+    after a tick of the maintenance; and how many completed jobs are kept."""
+
+    completions: int
+    backlog: int
+    dead: int
+    pages: int
+    points: int
+    kept: int = COMPLETED_KEPT
+
+
+FULL = Sizes(completions=1_000_000, backlog=200_000, dead=1_000_000, pages=2_000, points=20)
+
+
 async def run(setting: Setting) -> list[Row]:
+    sizes = Sizes(
+        setting.of(FULL.completions, 40_000), setting.of(FULL.backlog, 20_000), setting.of(FULL.dead, 5_000),
+        setting.of(FULL.pages, 100), setting.of(FULL.points, 5),
+    )  # fmt: skip
+    return await play(setting, sizes)
+
+
+async def play(setting: Setting, sizes: Sizes) -> list[Row]:
+    """The scenario at any size."""
     with private_server(setting, "--slowlog-log-slower-than", "500", "--slowlog-max-len", "5000") as server:
-        rows = await _completed(setting, server)
-        return rows + await _dead(setting, server)
+        rows = await _completed(setting, sizes, server)
+        return rows + await _dead(setting, sizes, server)
 
 
 class _Worker:
@@ -88,8 +110,8 @@ async def _filler(server: RedisServer, namespace: str) -> AsyncIterator[tuple[Re
         yield queue, worker
 
 
-async def _completed(setting: Setting, server: RedisServer) -> list[Row]:
-    jobs, backlog = setting.of(COMPLETIONS, 40_000), setting.of(BACKLOG, 20_000)
+async def _completed(setting: Setting, sizes: Sizes, server: RedisServer) -> list[Row]:
+    jobs, backlog = sizes.completions, sizes.backlog
     async with _filler(server, "kept") as (queue, worker):
         await worker.end(BATCH, _completed_one)
         await _let_all_go(queue)
@@ -99,14 +121,14 @@ async def _completed(setting: Setting, server: RedisServer) -> list[Row]:
         trimmed = await queue.trim(keep=0, spend_s=3600)
         rate = trimmed / (time.monotonic() - began)
         assert trimmed == backlog
-        points, most, took_s = await _under_retention(setting, queue, worker, jobs)
+        points, most, took_s = await _under_retention(setting, sizes, queue, worker)
         findings = (await audit(queue)).findings
         await _let_all_go(queue)
         left = await _names(queue)
         calls = await _slow(server, queue, "trim", shifted=True)
     drift = max(abs(point / points[0] - 1) for point in points)
     return [
-        Row("completions", f"{jobs:,} at {jobs / took_s:,.0f} a second, {COMPLETED_KEPT:,} kept"),
+        Row("completions", f"{jobs:,} at {jobs / took_s:,.0f} a second, {sizes.kept:,} kept"),
         Row(
             "memory after the first fill, at most off by", f"{drift:.1%} in {len(points)} readings ({points[0] / 2**20:.1f} MiB)", "≤ 5%", drift <= 0.05,
         ),
@@ -119,24 +141,26 @@ async def _completed(setting: Setting, server: RedisServer) -> list[Row]:
 
 
 async def _under_retention(
-    setting: Setting, queue: RedisQueue, worker: _Worker, jobs: int
+    setting: Setting, sizes: Sizes, queue: RedisQueue, worker: _Worker
 ) -> tuple[list[int], int, float]:
     """(memory in use each time that retention had caught up, most completed jobs seen, seconds of work)."""
     points: list[int] = []
-    most, took_s, steps = 0, 0.0, setting.of(POINTS, 5)
-    maintenance = maintain(queue)
+    most, took_s, jobs, steps = 0, 0.0, sizes.completions, sizes.points
+    maintenance = (
+        maintain(queue) if sizes.kept == COMPLETED_KEPT else [asyncio.create_task(_trimming(queue, sizes))]
+    )
     try:
         for at in range(steps):
             began = time.monotonic()
             await worker.end(jobs // steps, _completed_one)
             took_s += time.monotonic() - began
             most = max(most, await _completed_now(queue))
-            if most < COMPLETED_KEPT:
+            if most < sizes.kept:
                 continue
 
             async def caught_up() -> bool:
                 lazy = (await queue.client.info())["lazyfree_pending_objects"]
-                return await _completed_now(queue) <= COMPLETED_KEPT and not lazy
+                return await _completed_now(queue) <= sizes.kept and not lazy
 
             await eventually(caught_up, 60, "retention caught up")
             points.append((await queue.client.info())["used_memory"])
@@ -146,6 +170,13 @@ async def _under_retention(
             task.cancel()
         await asyncio.gather(*maintenance, return_exceptions=True)
     return points, most, took_s
+
+
+async def _trimming(queue: RedisQueue, sizes: Sizes) -> None:
+    """What the maintenance does, for another number of jobs."""
+    while True:
+        await queue.trim(keep=sizes.kept)
+        await during(0.1)
 
 
 async def _completed_now(queue: RedisQueue) -> int:
@@ -173,16 +204,16 @@ async def _slow(server: RedisServer, queue: RedisQueue, name: str, *, shifted: b
     return [entry[2] for entry in found if digest in entry[3]]  # number, when, µs, the command
 
 
-async def _dead(setting: Setting, server: RedisServer) -> list[Row]:
-    jobs, rng = setting.of(DEAD, 5_000), random.Random(setting.seed)
+async def _dead(setting: Setting, sizes: Sizes, server: RedisServer) -> list[Row]:
+    jobs, rng = sizes.dead, random.Random(setting.seed)
     async with _filler(server, "dead") as (queue, worker):
         before = (await queue.client.info())["used_memory"]
         for at in range(10):
             await worker.end(jobs // 10, _dead_one)
             setting.tell(f"growth: {(at + 1) * jobs // 10:,} of {jobs:,} dead jobs")
         each = ((await queue.client.info())["used_memory"] - before) / jobs
-        deep = await _pages(queue, setting.of(PAGES, 100), rng)
-        groups = await _group_pages(queue, setting.of(PAGES, 100))
+        deep = await _pages(queue, sizes.pages, rng)
+        groups = await _group_pages(queue, sizes.pages)
         findings = (await audit(queue)).findings
     return [
         Row("a dead job takes", f"{each:,.0f} bytes of {jobs:,}, its error alone has {len(ERROR)}", "≤ 1,400", each <= 1_400),

@@ -107,7 +107,7 @@ async def keep(about: dict[str, Any]) -> None:
                 renew_at = time.monotonic() + RENEW_S
             await lookout.look()
         except StoreUnavailable:
-            renew_at = 0.0
+            pass  # tried again at the next look
         await asyncio.wait({ended}, timeout=LOOK_S)
     if ended.done() and ended.result() == GOODBYE:
         await _insist(partial(queue.hand_back, about["wid"], "ended", {}))

@@ -185,9 +185,7 @@ class Supervisor:
         child.registered = await self._insist(partial(queue.register, child.wid, info)) is not None
         if self._last_crash:
             await self._insist(partial(queue.beat, child.wid, {"last_crash": json.dumps(self._last_crash)}))
-        if self._stopping.is_set():
-            child.end()
-        with contextlib.suppress(OSError):  # it died meanwhile, which is seen soon
+        with contextlib.suppress(OSError):  # it died meanwhile, or was ended by a stop, which is seen soon
             control.send(child.channel, {"go": child.wid})
         child.claims = self._served = True
         return True

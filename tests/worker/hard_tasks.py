@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import subprocess
 import time
 
 from ironforge import Context, Forge, Retry
@@ -88,6 +89,25 @@ def process_busy(mark: int) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         pass
+
+
+@forge.task("process.starts", process=True)
+def process_starts(mark: int) -> None:
+    """A program that would go on for itself."""
+    started = subprocess.Popen(["sleep", "600"])
+    note("started", started.pid)
+    started.wait()
+
+
+@forge.task("forks")
+async def forks(mark: int) -> None:
+    """The copy holds everything open that the program has."""
+    copy = os.fork()
+    if copy == 0:
+        time.sleep(60)  # noqa: ASYNC251
+        os._exit(0)
+    note("copy", copy)
+    await asyncio.sleep(60)
 
 
 @forge.task("process.raises", process=True, max_retries=0)

@@ -12,7 +12,8 @@ import pytest
 from ironforge.job import JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
 from tests.queue.state import check_books
-from tests.system.bench import Bench, ended, times
+from tests.system.bench import Bench, ended, is_running, times
+from tests.system.processes import is_alive
 from tests.waiting import eventually, wait_until
 
 TARGET = "tests.worker.hard_tasks:forge"
@@ -85,7 +86,7 @@ async def test_c_code_that_keeps_the_interpreter_is_named_and_ended_too(
 ) -> None:
     """Nothing of Python runs in that process meanwhile: its stack is read from outside."""
     bench.worker("--grace", "0.5", target=TARGET)
-    job = await queue.enqueue(NewJob("blocks.gil", b'{"mark":1}', max_retries=0, timeout_ms=5_000))
+    job = await queue.enqueue(NewJob("blocks.gil", b'{"mark":1}', max_retries=0, timeout_ms=7_000))
     await eventually(lambda: bench.lines("start"), 15, "it runs")
 
     async def shown() -> float | None:
@@ -95,6 +96,11 @@ async def test_c_code_that_keeps_the_interpreter_is_named_and_ended_too(
 
     named_at = await eventually(shown, 15, "what blocks the worker")
     assert named_at and named_at - float(bench.lines("start")[0][3]) < 5
+
+    async def silent() -> bool:
+        return any((worker.beat_age_s or 0) > 1.5 for worker in await queue.workers() if worker.blocked)
+
+    await eventually(silent, 10, "its beat grows old, although others tell of it")
     (dead,) = await ended(queue, [job], 15)
     assert dead.last_error and dead.last_error.type == "TimeLimitExceeded" and dead.crashes == 0
     assert 're.match(r"(a+)+$"' in dead.last_error.traceback, "the line of code"
@@ -110,6 +116,31 @@ async def test_a_handler_that_ends_its_process_with_a_friendly_code_is_a_crash_a
     job = await queue.enqueue(NewJob("leaves", b'{"code":%d}' % code))
     (dead,) = await ended(queue, [job], 20)
     assert (dead.reason, dead.crashes) == ("worker_lost", 3) and len(bench.lines("left")) == 3
+
+
+async def test_whatever_a_process_handler_started_ends_with_it(queue: RedisQueue, bench: Bench) -> None:
+    bench.worker(target=TARGET)
+    job = await queue.enqueue(NewJob("process.starts", b'{"mark":1}'))
+    await eventually(lambda: bench.lines("started"), 15, "it started a program")
+    started = int(bench.lines("started")[0][1])
+    await queue.cancel(job.id)
+    (cancelled,) = await ended(queue, [job], 10)
+    assert cancelled.status is JobStatus.CANCELLED
+    wait_until(lambda: not is_alive(started), 5, "the program ended with it")
+
+
+async def test_a_handler_that_swallows_a_persons_cancel_gives_its_slot_back(
+    queue: RedisQueue, bench: Bench
+) -> None:
+    bench.worker("--concurrency", "1", "--grace", "0.5")
+    stubborn = await queue.enqueue(NewJob("stubborn", b'{"mark":1}', timeout_ms=600_000))
+    await is_running(queue, stubborn)
+    await queue.cancel(stubborn.id)
+    asked_ms = await queue.now_ms()
+    quick = await queue.enqueue(NewJob("quick", b'{"mark":2}'))
+    cancelled, done = await ended(queue, [stubborn, quick], 15)
+    assert (cancelled.status, done.status) == (JobStatus.CANCELLED, JobStatus.COMPLETED)
+    assert cancelled.finished_ms and cancelled.finished_ms - asked_ms < 5_500
 
 
 async def test_errors_and_results_of_processes_arrive_whole(queue: RedisQueue, bench: Bench) -> None:

@@ -17,6 +17,7 @@ from ironforge.safe_text import safe_text
 
 if TYPE_CHECKING:
     from ironforge.queue.backend import RedisQueue
+    from ironforge.queue.readings import Health
 
 LARGEST_SKEW_S = 5.0
 SHOWN = 50
@@ -89,7 +90,8 @@ async def _examine(
         queue = await forge.connect(check=False)
         health = await queue.health()
         checks = [
-            *_server_checks(health.server, health.redis_version, health.policy, health.durability),
+            *_server_checks(health.server, health.redis_version, health.policy),
+            *_durability(health),
             _clock(health.clock_ms),
             _memory(health.used_memory, health.max_memory),
             await _scripts(queue),
@@ -104,7 +106,7 @@ async def _examine(
         await forge.aclose()
 
 
-def _server_checks(server: str, version: str, policy: str, durability: str) -> list[Check]:
+def _server_checks(server: str, version: str, policy: str) -> list[Check]:
     from ironforge.queue.durability import INFO_REFUSED
     from ironforge.queue.namespace import refuse_unsafe
 
@@ -121,9 +123,26 @@ def _server_checks(server: str, version: str, policy: str, durability: str) -> l
             checks.append(Check(name, True, detail))
         except StartupError as error:
             checks.append(Check(name, False, detail, str(error)))
-    advice = "jobs are lost when Redis restarts: set appendonly yes" if durability == "none" else ""
-    checks.append(Check("durability", durability != "none", durability, advice))
     return checks
+
+
+def _durability(health: Health) -> list[Check]:
+    """The class found, by the configuration it follows from; and what of it needs a person."""
+    from ironforge.queue.durability import INFO_REFUSED, concerns
+
+    if health.policy == INFO_REFUSED:
+        return []
+    found = concerns(health, health.clock_ms)
+    lacking = next((one for one in found if one.rule == "durability"), None)
+    detail = f"{health.durability} ({health.persistence})"
+    if health.asked == "replicated":
+        detail += f", {health.replicas} replica{'' if health.replicas == 1 else 's'}"
+    advice = f"{lacking.message}: {lacking.hint}" if lacking else ""
+    others = [one for one in found if one.rule in ("replicas", "replica", "disk")]
+    return [
+        Check("durability", not lacking, detail, advice),
+        *(Check(one.rule, False, one.message, one.hint) for one in others),
+    ]
 
 
 def _clock(clock_ms: int) -> Check:

@@ -14,7 +14,7 @@ from ironforge.queue.connection import store_errors
 from ironforge.queue.durability import confirmed
 from ironforge.queue.keys import shard_of_name
 from ironforge.queue.namespace import Namespace
-from ironforge.queue.scripts import Argument, Script
+from ironforge.queue.scripts import Argument, Script, run
 from ironforge.queue.shard import Shard
 
 # Jobs per script call: far below the 8,000 values Lua can unpack, and a few ms of Redis' time.
@@ -28,10 +28,18 @@ class Producing(Namespace):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._waiting: list[tuple[NewJob, asyncio.Future[Job]]] = []
+        self._alone = False  # one call is under way by itself, in its caller's task
         self._flushes: set[asyncio.Task[None]] = set()  # the loop itself holds none of them
 
     async def enqueue(self, new: NewJob) -> Job:
-        """Accepts one job. Calls made in the same tick of the loop share one script call."""
+        """Accepts one job. One that comes alone goes at once; those that come meanwhile follow together, in their order."""
+        if not (self._alone or self._waiting or self._flushes or self.durability == "replicated"):
+            self._alone = True
+            try:
+                return (await self.enqueue_many((new,)))[0]
+            finally:
+                self._alone = False
+                self._flush_soon()
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.call_soon(self._flush_soon)
@@ -94,6 +102,8 @@ class Producing(Namespace):
             keys = shard.keys
             replies, is_safe = await confirmed(shard.client, code, keys.prefix, calls, keys.tick("confirm"))
             return replies if is_safe else None
+        if len(calls) == 1:
+            return [await run(shard.client, code, shard.keys.prefix, *calls[0])]
         pipeline = shard.pipeline()
         for arguments in calls:
             pipeline.add(code, *arguments)
@@ -141,7 +151,7 @@ class Producing(Namespace):
 
     def _flush_soon(self) -> None:
         """Sends what came together, unless so much is under way that it does better to wait and grow."""
-        if not self._waiting or len(self._flushes) >= FLUSHES:
+        if self._alone or not self._waiting or len(self._flushes) >= FLUSHES:
             return
         waiting, self._waiting = self._waiting, []
         # In no caller's context: what a handler started ends with it, and here are the jobs of others too.

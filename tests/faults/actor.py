@@ -238,6 +238,7 @@ class Actor:
         duty = f"d{self._number}"
         self._ticks += await self.insist("take_tick", lambda: self._queue.take_tick(duty, LEASE_MS))
         self.book.expect(self._ticks <= 1, "a tick was taken twice")
+        await self.insist("survey", lambda: self._queue.survey(0))
         await self.insist("trim", self._queue.trim)
 
     # -- an operator ------------------------------------------------------------------------------------------------

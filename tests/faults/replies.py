@@ -21,7 +21,17 @@ SHARE = 0.2
 ACTORS = 12
 # They change nothing, or only what an operator asks to be corrected while nobody works.
 NOT_ASKED = frozenset(
-    {"read_page", "read_queues", "raw", "inspect_job", "inspect_key", "ledger", "repair", "repair_key"}
+    {
+        "read_page",
+        "read_queues",
+        "raw",
+        "inspect_job",
+        "read_ledger",
+        "inspect_key",
+        "ledger",
+        "repair",
+        "repair_key",
+    }
 )
 
 

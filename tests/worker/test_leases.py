@@ -95,3 +95,30 @@ async def test_a_redis_that_came_back_empty_is_served_again(forgetful: RedisServ
         assert "Traceback" not in bench.log()
     finally:
         bench.close()
+
+
+async def test_a_process_that_dies_while_redis_is_away_is_told_of_when_it_is_back(tmp_path: Path) -> None:
+    """Its jobs are charged with a crash, which was seen, and do not wait for a lease to end."""
+    with tempfile.TemporaryDirectory(prefix="if-") as folder:
+        server = RedisServer(
+            Path(folder), str(find_server()[0]), "--appendonly", "yes", "--appendfsync", "always"
+        )
+        server.start()
+        bench = Bench(server.url, "away", tmp_path)
+        try:
+            supervisor = bench.worker("--allow-unsafe-redis")
+            async with RedisQueue(server.url, "away") as queue:
+                job = await queue.enqueue(NewJob("nap", b'{"mark":1,"s":1}'))
+                await is_running(queue, job)
+            (child,) = children_of(supervisor.pid)
+            server.kill()
+            os.kill(child, signal.SIGKILL)
+            wait_until(lambda: child not in children_of(supervisor.pid), 10, "its death was seen")
+            server.start()
+            async with RedisQueue(server.url, "away") as queue:
+                (done,) = await ended(queue, [job], 15)
+                assert (done.status, done.crashes, done.lapses) == (JobStatus.COMPLETED, 1, 0)
+                assert done.attempts[0].error and "SIGKILL" in done.attempts[0].error.message
+        finally:
+            bench.close()
+            server.stop()

@@ -19,7 +19,16 @@ from ironforge.queue.backend import RedisQueue
 from tests.queue.state import check_books
 from tests.redis_server import RedisServer
 from tests.system.bench import Bench, ended, is_running
-from tests.system.processes import ROOT, await_text, children_of, environment, is_alive, running, stop
+from tests.system.processes import (
+    ROOT,
+    await_text,
+    children_of,
+    environment,
+    ironforge,
+    is_alive,
+    running,
+    stop,
+)
 from tests.waiting import eventually, wait_until
 
 PROGRAM = """
@@ -77,6 +86,76 @@ async def test_its_keeper_tells_nobody_the_address_and_ends_with_the_program(
         program.wait()
         wait_until(lambda: not is_alive(keeper), 10, "the keeper ended")
     assert await queue.workers() == []
+
+
+async def test_its_lease_is_renewed_while_it_is_blocked(queue: RedisQueue, bench: Bench) -> None:
+    with _program(bench, tasks="tests.worker.hard_tasks"):
+        job = await queue.enqueue(NewJob("blocks", b'{"mark":1,"s":6}', timeout_ms=60_000))
+        await eventually(lambda: bench.lines("start"), 10, "it blocks")
+        (worker,) = await queue.workers()
+        soon = await queue.now_ms() + 5_800
+        await queue.client.zadd(queue.keys.workers, {worker.id: soon}, xx=True)
+        (done,) = await ended(queue, [job], 15)
+        assert (done.status, done.lapses, len(done.attempts)) == (JobStatus.COMPLETED, 0, 1)
+        assert max(one.lease_s for one in await queue.workers()) > 5
+    await check_books(queue)
+
+
+async def test_at_its_death_its_jobs_go_back_at_once(queue: RedisQueue, bench: Bench) -> None:
+    """Also when a copy of it, made by a handler, still holds the pipe to its keeper open."""
+    with _program(bench, tasks="tests.worker.hard_tasks") as program:
+        job = await queue.enqueue(NewJob("forks", b'{"mark":1}'))
+        (line,) = await eventually(lambda: bench.lines("copy"), 10, "it made a copy of itself")
+        copy = int(line[1])
+        try:
+            program.kill()
+            program.wait()
+
+            async def handed_back() -> bool:
+                return (await queue.get(job.id)).status is JobStatus.QUEUED
+
+            await eventually(handed_back, 8, "long before the lease would end")
+            assert is_alive(copy)
+        finally:
+            os.kill(copy, signal.SIGKILL)
+    found = await queue.get(job.id)
+    assert (found.crashes, found.lapses, found.attempts[0].outcome) == (1, 0, "crashed")
+    await check_books(queue)
+
+
+async def test_a_third_signal_ends_the_program_at_once(queue: RedisQueue, bench: Bench) -> None:
+    with _program(bench) as program:
+        job = await queue.enqueue(NewJob("stubborn", b'{"mark":1}', timeout_ms=600_000))
+        await is_running(queue, job)
+        for words in ("stopping: running jobs may finish", "stopping now", ""):
+            program.send_signal(signal.SIGTERM)
+            await_text(bench.folder / "program.log", words)
+        assert program.wait(5) in (0, 1)
+
+
+def test_a_process_handler_that_cannot_be_found_again_is_refused(tmp_path: Path, bench: Bench) -> None:
+    """By a Worker in one's own program, and by `ironforge worker`, with one sentence."""
+    (tmp_path / "shop.py").write_text(HIDDEN)
+    for command in ([sys.executable, "shop.py"], ironforge("worker", "shop:forge")):
+        done = subprocess.run(
+            command, cwd=tmp_path, env=bench.env, capture_output=True, text=True, timeout=30, check=False
+        )
+        assert done.returncode in (1, 2) and "must be at the top level of a module" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+HIDDEN = """
+from ironforge import Forge, Worker
+forge = Forge()
+
+def make():
+    @forge.task("hidden", process=True)
+    def hidden() -> None: ...
+
+make()
+if __name__ == "__main__":
+    Worker(forge).run()
+"""
 
 
 async def test_a_keeper_that_dies_is_replaced(queue: RedisQueue, bench: Bench) -> None:

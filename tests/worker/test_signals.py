@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -61,10 +62,21 @@ async def test_a_child_that_is_asked_to_end_while_its_module_is_imported(
         await_text(log, "a worker process ended (exit code 0) before it was ready")
         wait_until(importing.exists, 20, "another was started")
         for pid in _tree(supervisor.pid):
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):  # the first of them ends the others
+                os.kill(pid, number)
         assert supervisor.wait(10) == 0
     assert "Traceback" not in log.read_text()
     assert await queue.workers() == []
+
+
+async def test_a_child_whose_supervisor_dies_while_its_module_is_imported_ends(bench: Bench) -> None:
+    (bench.folder / "slow.py").write_text(SLOW)
+    importing, log = bench.folder / "importing", bench.folder / "slow.log"
+    with running(ironforge("worker", "slow:forge"), bench.env, log, cwd=bench.folder) as supervisor:
+        wait_until(importing.exists, 20, "it imports the module")
+        (child,) = children_of(supervisor.pid)
+        supervisor.kill()
+        wait_until(lambda: not is_alive(child), 10, "the child ended by itself")
 
 
 def test_sigterm_while_the_command_itself_is_imported(bench: Bench) -> None:

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from redis import exceptions as redis_errors
-from redis.asyncio import Connection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
 from ironforge.errors import StoreFull, StoreUnavailable
 from ironforge.queue.cluster import ClusterClient, NodeClient, SlotMoving, Topology
+from ironforge.queue.packing import TcpConnection, UnixConnection
 from ironforge.queue.pool import Pool
 from ironforge.queue.sentinel import (
     SENTINEL_TIMEOUT_S,
@@ -52,6 +52,17 @@ _MEANINGS = {
     ),
 }
 _PASSING = tuple(_MEANINGS)
+# What may stand behind the first word, when a command inside a script was refused.
+_TOLD_BY_SCRIPTS = (
+    "BUSY",
+    "LOADING",
+    "MISCONF",
+    "OOM",
+    "CLUSTERDOWN",
+    "MASTERDOWN",
+    "READONLY",
+    "NOREPLICAS",
+)
 _DENIED_IN_SCRIPT = re.compile(r"ACL failure in script|The user executing the script can't")
 # redis-py strips the first word of these and gives them a class instead.
 _CLASSES: tuple[tuple[type[redis_errors.ResponseError], str], ...] = (
@@ -90,7 +101,7 @@ def make_client(
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
     tls = {"tls": tls_context(parsed)} if parsed.tls else {}
-    kind: type[Connection] = TlsConnection if tls else Connection
+    kind: type[TcpConnection] = TlsConnection if tls else TcpConnection
     if parsed.form == "sentinel":
         finder = MasterFinder(
             parsed.hosts, parsed.service, lambda sentinel: _to_sentinel(parsed, sentinel, tls)
@@ -99,8 +110,7 @@ def make_client(
         pool = MasterPool(connection_class=master, finder=finder, **tls, **options, **pool_options)
         return _client(pool)
     if parsed.form == "socket":
-        unix = UnixDomainSocketConnection
-        return _client(Pool(connection_class=unix, path=parsed.path, **options, **pool_options))
+        return _client(Pool(connection_class=UnixConnection, path=parsed.path, **options, **pool_options))
 
     def to_server(address: Address) -> Any:
         host, port = address
@@ -137,7 +147,7 @@ def _connection_options(url: RedisUrl, socket_timeout_s: float | None) -> dict[s
     }
 
 
-async def _to_sentinel(url: RedisUrl, sentinel: Address, tls: dict[str, Any]) -> Connection:
+async def _to_sentinel(url: RedisUrl, sentinel: Address, tls: dict[str, Any]) -> TcpConnection:
     """With credentials of their own, else without, and with Redis' own if they ask for any."""
     own = url.options.get("sentinel_username"), url.options.get("sentinel_password")
     try:
@@ -150,10 +160,10 @@ async def _to_sentinel(url: RedisUrl, sentinel: Address, tls: dict[str, Any]) ->
 
 async def _one_connection(
     address: Address, credentials: tuple[str | None, str | None], tls: dict[str, Any]
-) -> Connection:
+) -> TcpConnection:
     host, port = address
     username, password = credentials
-    kind: type[Connection] = TlsConnection if tls else Connection
+    kind: type[TcpConnection] = TlsConnection if tls else TcpConnection
     connection = kind(
         host=host, port=port, username=username, password=password, protocol=2, driver_info=None,
         socket_timeout=SENTINEL_TIMEOUT_S, socket_connect_timeout=SENTINEL_TIMEOUT_S, **tls,
@@ -203,7 +213,7 @@ def _kind_of(error: redis_errors.ResponseError) -> str | None:
             return word
     if _DENIED_IN_SCRIPT.search(str(error)):
         return "NOPERM"
-    return next((word for word in _PASSING if f"{word} " in str(error)[:80]), None)
+    return next((word for word in _TOLD_BY_SCRIPTS if f"{word} " in str(error)[:80]), None)
 
 
 def _connection_words(error: BaseException) -> str:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from redis import exceptions as redis_errors
-from redis.asyncio import Connection
 
+from ironforge.queue.packing import TcpConnection
 from ironforge.queue.pool import Pool
 from ironforge.queue.tls import TlsConnection
 from ironforge.queue.urls import Address
 
 SENTINEL_TIMEOUT_S = 1.0
+LOOK_AGAIN_S = 1.0
 _LOST = (
     redis_errors.ConnectionError,
     redis_errors.TimeoutError,
@@ -37,7 +39,10 @@ class MasterFinder:
     """
 
     def __init__(
-        self, sentinels: Sequence[Address], service: str, connect: Callable[[Address], Awaitable[Connection]]
+        self,
+        sentinels: Sequence[Address],
+        service: str,
+        connect: Callable[[Address], Awaitable[TcpConnection]],
     ) -> None:
         self.epoch = 0  # of what is known; a connection made under an older one is not used again
         self._sentinels = sentinels
@@ -45,13 +50,38 @@ class MasterFinder:
         self._connect = connect
         self._known: Address | None = None
         self._asking = asyncio.Lock()
+        self._asked_at = 0.0
+        self._looking: asyncio.Task[None] | None = None
 
     async def find(self) -> Address:
         """Raises MasterAway."""
         async with self._asking:
             if self._known is None:
                 self._known = await self._ask_all()
+                self._asked_at = time.monotonic()
             return self._known
+
+    def look_again(self) -> None:
+        """Asks in the background now and then: a master that was replaced while it lived goes on taking writes, which
+        are lost, until the Sentinels tell it seconds later."""
+        if self._known is None or self._looking or time.monotonic() - self._asked_at < LOOK_AGAIN_S:
+            return
+        self._looking = asyncio.create_task(self._look(self.epoch, self._known))
+        self._looking.add_done_callback(self._looked)
+
+    async def _look(self, epoch: int, known: Address) -> None:
+        try:
+            found = await self._ask_all()
+        except MasterAway:
+            found = known  # whoever uses it will see
+        self._asked_at = time.monotonic()
+        if found != known:
+            self.forget(epoch)
+
+    def _looked(self, task: asyncio.Task[None]) -> None:
+        self._looking = None
+        if not task.cancelled():
+            task.exception()
 
     def forget(self, epoch: int) -> None:
         """Called when a connection of that epoch failed."""
@@ -105,32 +135,32 @@ class MasterFinder:
         return dict(zip(words[::2], words[1::2], strict=True))
 
 
-class MasterConnection(Connection):
+class MasterConnection(TcpConnection):
     """A connection to whoever is the master when it is opened."""
 
     def __init__(self, *, finder: MasterFinder, **more: Any) -> None:
         super().__init__(host="", port=0, **more)
-        self._finder = finder
+        self.finder = finder
         self._epoch = -1
 
     @property
     def is_stale(self) -> bool:
-        return self._epoch != self._finder.epoch
+        return self._epoch != self.finder.epoch
 
     async def _connect(self) -> None:
-        self._epoch = self._finder.epoch
-        self.host, self.port = await self._finder.find()
+        self._epoch = self.finder.epoch
+        self.host, self.port = await self.finder.find()
         try:
             await super()._connect()
         except _LOST:
-            self._finder.forget(self._epoch)
+            self.finder.forget(self._epoch)
             raise
 
     async def send_packed_command(self, *args: Any, **options: Any) -> None:
         try:
             await super().send_packed_command(*args, **options)
         except _LOST:
-            self._finder.forget(self._epoch)
+            self.finder.forget(self._epoch)
             raise
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
@@ -138,7 +168,7 @@ class MasterConnection(Connection):
             read: Any = super().read_response
             return await read(*args, **options)
         except _LOST:
-            self._finder.forget(self._epoch)
+            self.finder.forget(self._epoch)
             raise
 
 
@@ -148,6 +178,7 @@ class TlsMasterConnection(MasterConnection, TlsConnection):
 
 class MasterPool(Pool):
     async def ensure_connection(self, connection: Any) -> None:
+        connection.finder.look_again()
         if connection.is_stale:
             await connection.disconnect(nowait=True)
         await super().ensure_connection(connection)

@@ -7,9 +7,8 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
-from redis.asyncio import Connection
-
 from ironforge.errors import ConfigError
+from ironforge.queue.packing import TcpConnection
 from ironforge.queue.urls import RedisUrl
 
 log = logging.getLogger("ironforge.redis")
@@ -28,7 +27,7 @@ _VERDICTS = {
 _NEXT = "give the right ssl_ca_certs in REDIS_URL, or have the certificate renewed"
 
 
-class TlsConnection(Connection):
+class TlsConnection(TcpConnection):
     """Shares one context: loading the certificates anew would cost each connection milliseconds."""
 
     def __init__(self, *, tls: ssl.SSLContext, **more: Any) -> None:

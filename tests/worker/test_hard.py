@@ -143,6 +143,26 @@ async def test_a_handler_that_swallows_a_persons_cancel_gives_its_slot_back(
     assert cancelled.finished_ms and cancelled.finished_ms - asked_ms < 5_500
 
 
+@pytest.mark.parametrize(("how", "told"), [("memory", "exit code 137"), ("segfault", "signal SIGSEGV")])
+async def test_out_of_memory_or_a_bad_pointer_is_a_poison_pill_too(
+    queue: RedisQueue, bench: Bench, how: str, told: str
+) -> None:
+    bench.worker("--concurrency", "20", target="tests.chaos.recovery_tasks:forge")
+    naps = [NewJob("nap", b'{"mark":%d,"s":0.1}' % mark) for mark in range(30)]
+    pill = NewJob("pill", b'{"mark":99,"how":"%s"}' % how.encode())
+    dead, *others = await ended(queue, await queue.enqueue_many([pill, *naps]), 30)
+    assert (dead.status, dead.reason, dead.crashes, len(bench.lines("pill"))) == (
+        JobStatus.DEAD,
+        "worker_lost",
+        3,
+        3,
+    )
+    assert dead.last_error and told in dead.last_error.message
+    assert {(job.status, job.retry_count) for job in others} == {(JobStatus.COMPLETED, 0)}
+    assert max(job.crashes for job in others) <= 2
+    await check_books(queue)
+
+
 async def test_errors_and_results_of_processes_arrive_whole(queue: RedisQueue, bench: Bench) -> None:
     bench.worker("--concurrency", "2", target=TARGET)
     again = await queue.enqueue(NewJob("process.again"))

@@ -90,10 +90,10 @@ async def test_its_keeper_tells_nobody_the_address_and_ends_with_the_program(
 
 async def test_its_lease_is_renewed_while_it_is_blocked(queue: RedisQueue, bench: Bench) -> None:
     with _program(bench, tasks="tests.worker.hard_tasks"):
-        job = await queue.enqueue(NewJob("blocks", b'{"mark":1,"s":6}', timeout_ms=60_000))
+        job = await queue.enqueue(NewJob("blocks", b'{"mark":1,"s":5.5}', timeout_ms=60_000))
         await eventually(lambda: bench.lines("start"), 10, "it blocks")
         (worker,) = await queue.workers()
-        soon = await queue.now_ms() + 5_800
+        soon = await queue.now_ms() + 5_200
         await queue.client.zadd(queue.keys.workers, {worker.id: soon}, xx=True)
         (done,) = await ended(queue, [job], 15)
         assert (done.status, done.lapses, len(done.attempts)) == (JobStatus.COMPLETED, 0, 1)

@@ -10,6 +10,9 @@ from tests.mutants.child import Task
 from tests.mutants.mutant import LUA, statements
 from tests.mutants.pool import Outcome, Pool
 
+# Stands before the prelude, and so before everything; a statement says it only once in a call.
+_SAYS = "local said_ = {} local function at_(n) if not said_[n] then said_[n] = 1 redis.log(3, '@' .. n .. '@') end end "
+
 Statement = tuple[str, int]  # the file, and where the statement begins in it
 
 
@@ -60,10 +63,10 @@ def _speaking(name: str, text: str, numbers: list[Statement]) -> str:
     pieces: list[str] = []
     at = 0
     for start in sorted(set(statements(text))):
-        pieces.append(f"{text[at:start]}redis.log(3, '@{len(numbers)}@') ")
+        pieces.append(f"{text[at:start]}at_({len(numbers)}) ")
         numbers.append((name, start))
         at = start
-    return "".join(pieces) + text[at:]
+    return (_SAYS if name == "_prelude" else "") + "".join(pieces) + text[at:]
 
 
 def _refuse_failure(outcome: Outcome, names: list[str]) -> None:

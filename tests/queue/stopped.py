@@ -58,10 +58,6 @@ class Stopped:
     async def ttl_ms(self, key: str) -> int:
         return await self._do("PTTL", self._key(key))
 
-    async def ends_ms(self, key: str) -> int:
-        """When the key ends by itself, by the server's own clock, which does not stand still: see `server_ms`."""
-        return await self._do("PEXPIRETIME", self._key(key))
-
     async def server_ms(self) -> int:
         return await self._queue.now_ms()
 

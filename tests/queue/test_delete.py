@@ -88,3 +88,14 @@ async def test_words(stopped: Stopped) -> None:
     assert await stopped.call("delete", "b", "key", "hash") == "deleted"
     assert await stopped.call("delete", "b", "key", "hash") == "deleted"
     assert await stopped.call("delete", "b", "key", "other") == "key_conflict"
+
+
+async def test_a_dead_job_that_its_group_lost_takes_none_of_the_others_with_it(stopped: Stopped) -> None:
+    for job_id in ("a", "b", "c"):
+        assert await stopped.settle(job_id, "dead", fence=await stopped.run(job_id)) == "ok"
+    await stopped.put("dead:group:f", "ZREM", "a", "b")
+    await stopped.put("dead:groups", "ZADD", 1, "f")
+    await stopped.put("job:b", "HDEL", "fingerprint")
+    for job_id in ("a", "b"):
+        assert await stopped.call("delete", job_id, "", "") == "deleted"
+    assert await stopped.scores("dead:groups") == {"f": 1}

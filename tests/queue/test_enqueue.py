@@ -198,3 +198,10 @@ async def test_submissions_are_counted_by_kind_priority_and_queue(
     assert [slot.submitted for slot in series.slots if slot.submitted] == [{"mail": 1, "bulk": 2}]
     (slot,) = (slot for slot in series.slots if slot.submitted)
     assert slot.start_ms <= stopped.now_ms < slot.start_ms + 10_000
+
+
+async def test_a_batch_for_one_queue_counts_each(queue: RedisQueue, stopped: Stopped) -> None:
+    await queue.enqueue_many([NewJob("greet", queue="mail") for _ in range(3)])
+    assert (await queue.read_stats()).submitted == {("greet", "medium"): 3}
+    assert [slot.submitted for slot in (await queue.read_series()).slots if slot.submitted] == [{"mail": 3}]
+    assert await stopped.version() == 1

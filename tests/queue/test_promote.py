@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from ironforge.job import JobStatus, NewJob, Priority
 from ironforge.queue.backend import RedisQueue
 from tests.queue.state import Lane, move_clock, structure
@@ -82,3 +84,26 @@ async def test_a_stray_of_another_status_leaves_the_index_and_stays_what_it_is(s
     assert await stopped.call("promote", 10, "mail") == 1
     assert await stopped.scores("q:mail:retrying") == {}
     assert await stopped.scores("q:mail:queued") == {"a": stopped.place()}
+
+
+@pytest.mark.parametrize(("scheduled", "retrying", "told"), [(300, 200, 200), (200, 300, 200)])
+async def test_the_next_due_time_is_the_first_of_both_lists(
+    stopped: Stopped, scheduled: int, retrying: int, told: int
+) -> None:
+    for at in range(2):
+        job_id = f"r{at}"
+        assert (
+            await stopped.settle(job_id, "retry", fence=await stopped.run(job_id), delay_ms=retrying + at)
+            == "ok"
+        )
+        await stopped.enqueue(f"s{at}", when="in", ms=scheduled + at)
+    await stopped.register()
+    assert (await stopped.claim())[2] == told
+
+
+async def test_a_job_of_the_usual_priority_is_promoted_to_it(stopped: Stopped) -> None:
+    due = stopped.now_ms + 10
+    await stopped.enqueue("a", when="in", ms=10)
+    stopped.later(20)
+    await stopped.call("promote", 10, "mail")
+    assert await stopped.scores("q:mail:queued") == {"a": stopped.place(2, due * 1000)}

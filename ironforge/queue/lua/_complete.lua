@@ -22,13 +22,14 @@ local function batch_of(queue, kind)
 end
 
 -- false when the job does not run under this fence, was asked to cancel, ran before, or keeps itself for a time of
--- its own: then nothing was changed.
+-- its own, or its hash is damaged: then nothing was changed.
 local function complete(id, fence, result)
   local key = job_key(id)
   local job = redis.call('HMGET', key, 'status', 'fence', 'queue', 'kind', 'worker', 'started_at', 'attempt_count',
     'cancel_requested', 'crashes', 'retention_ms')
   local started_at, worker = job[6], job[5]
-  if job[1] ~= 'running' or job[2] ~= fence or job[7] or job[8] or job[9] or job[10] then return false end
+  if job[1] ~= 'running' or job[2] ~= fence or not worker or not started_at then return false end
+  if job[7] or job[8] or job[9] or job[10] then return false end
   local attempt = started_at .. ' ' .. now_text .. ' ' .. worker .. ' completed'
   if result == '' then
     redis.call('HSET', key, 'status', 'completed', 'finished_at', now_text, 'attempt_count', '1', 'attempt:1', attempt,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from ironforge import Forge
 from ironforge.errors import ConfigError
+from ironforge.worker import watchdog
 from ironforge.worker.blockage import Blockage, judge
 from ironforge.worker.board import Board, BoardReading, SlotReading
 from ironforge.worker.processes import check_importable
+from ironforge.worker.stacks import stack_of_dump
+from tests.waiting import eventually, wait_until
 
 LATE = SlotReading("late", ends_at=90.0, limit_s=5)
 FRESH = SlotReading("fresh", ends_at=200.0, limit_s=150)
@@ -63,6 +68,45 @@ def test_what_one_process_writes_another_reads() -> None:
     writer.leave(recycling=True)
     assert reader.read() == BoardReading(12.5, True, True, (run,), None, "")
     writer.close()
+
+
+async def test_a_watchdog_tells_what_blocks_its_loop_and_when_that_is_over(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watchdog, "TURN_S", 0.05)
+    monkeypatch.setattr(watchdog, "BLOCKED_S", 0.2)
+    board, seen = Board.make(2), list[BoardReading]()
+    dog = watchdog.Watchdog(board, {"job a": 1}.get)
+    await eventually(lambda: board.read().turned_at, 5)
+
+    async def handler() -> None:
+        board.begin(1, ID, 99.0, 30.0)
+        wait_until(lambda: board.read().stack, 10, "it is told while it blocks")
+        seen.append(board.read())
+
+    await asyncio.create_task(handler(), name="job a")
+    (told,) = seen
+    assert told.blocker and told.blocker.job_id == ID and "in handler" in told.stack
+    await eventually(lambda: not board.read().stack, 5, "it is over")
+    assert board.read().blocker is None and "the loop turns again" in caplog.text
+    assert board.read().turned_at > told.turned_at
+    dog.stop()
+    board.close()
+
+
+def test_the_stack_of_a_dump_reads_like_a_traceback() -> None:
+    dump = (
+        "Current thread 0x00007f (most recent call first):\n"
+        f'  File "{__file__}", line 1 in inner\n  File "{__file__}", line 3 in outer\n'
+        f'  File "{watchdog.__file__}", line 9 in ours\n  File "/usr/lib/python3/asyncio/base_events.py", line 7 in run\n'
+        "  ...\n"
+    )
+    assert stack_of_dump(dump) == (
+        f'  File "{__file__}", line 3, in outer\n    from __future__ import annotations\n'
+        f'  File "{__file__}", line 1, in inner\n'
+        '    """The page that a child shares with its supervisor, and what the supervisor reads out of it."""\n'
+    )
+    assert stack_of_dump("") == ""
 
 
 def test_a_process_handler_that_no_other_process_could_find_is_refused() -> None:

@@ -148,7 +148,7 @@ async def test_out_of_memory_or_a_bad_pointer_is_a_poison_pill_too(
     queue: RedisQueue, bench: Bench, how: str, told: str
 ) -> None:
     bench.worker("--concurrency", "20", target="tests.chaos.recovery_tasks:forge")
-    naps = [NewJob("nap", b'{"mark":%d,"s":0.1}' % mark) for mark in range(30)]
+    naps = [NewJob("nap", b'{"mark":%d,"s":0.05}' % mark) for mark in range(8)]
     pill = NewJob("pill", b'{"mark":99,"how":"%s"}' % how.encode())
     dead, *others = await ended(queue, await queue.enqueue_many([pill, *naps]), 30)
     assert (dead.status, dead.reason, dead.crashes, len(bench.lines("pill"))) == (

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha1
 from importlib.resources import files
 from pathlib import Path
 from random import Random
@@ -47,7 +48,11 @@ _NAMES = script_names()
 
 def script_of(request: list[bytes]) -> str:
     """The script's name for a call of one, else the command's."""
-    return _NAMES.get(request[1].decode("latin-1"), "?") if request[0] == b"EVALSHA" else request[0].decode()
+    if request[0] == b"EVALSHA":
+        return _NAMES.get(request[1].decode("latin-1"), "?")
+    if request[0] == b"EVAL":
+        return _NAMES.get(sha1(request[1], usedforsecurity=False).hexdigest(), "?")
+    return request[0].decode()
 
 
 def unused_scripts(counted: Counter[str]) -> list[str]:

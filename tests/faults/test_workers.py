@@ -26,6 +26,8 @@ async def test_a_worker_whose_replies_are_cut_runs_each_job_once_and_keeps_its_l
             return chance(rng, request)  # type: ignore[arg-type]
 
         here.proxy.decide, here.proxy.name_of = decide, script_of
+        (shard,) = await here.direct.all_shards()
+        await shard.load_scripts(["register"])  # so that the call which is cut has its effect
         await here.worker("--concurrency", "6")
         jobs = await here.naps(80, 0.02)
         found = await here.all_completed(jobs, 40)

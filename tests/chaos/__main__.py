@@ -23,6 +23,7 @@ from tests.chaos.scorecard import Row, Scenario, Setting, printed
 SCENARIOS = (
     "kills",
     "zombies",
+    "steps",
     "terms",
     "rolling",
     "recovery",

@@ -65,11 +65,19 @@ class Fleet:
 
     Args:
         words: options of `ironforge worker`.
+        target: where its tasks are.
         more: environment variables of every group.
     """
 
     def __init__(
-        self, url: str, namespace: str, folder: Path, ledger: Ledger, words: Sequence[str], **more: str
+        self,
+        url: str,
+        namespace: str,
+        folder: Path,
+        ledger: Ledger,
+        words: Sequence[str],
+        target: str = TARGET,
+        **more: str,
     ) -> None:
         self.groups: list[Group] = []
         self.seen: set[int] = set()
@@ -77,6 +85,7 @@ class Fleet:
         self._folder = folder
         self._ledger = ledger
         self._words = words
+        self._target = target
         self.started = 0
 
     def start(self) -> Group:
@@ -85,7 +94,7 @@ class Fleet:
         log = self._folder / f"worker-{self.started}.log"
         with log.open("ab") as output:
             tied = lifeline.tie(
-                ironforge("worker", TARGET, *self._words),
+                ironforge("worker", self._target, *self._words),
                 env=self._env,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,

@@ -71,6 +71,7 @@ class Cycles:
     ) -> None:
         self.exits = Exits()
         self.outages_ms: list[tuple[float, float]] = []
+        self.hurried: set[int] = set()  # children that were asked twice
         self._setting = setting
         self._sizes = sizes
         self._server = server
@@ -100,6 +101,7 @@ class Cycles:
         asked = time.monotonic()
         group.tied.process.send_signal(signal.SIGINT if at % 7 == 3 else signal.SIGTERM)
         if at % 5 == 4:
+            self.hurried.update(group.children())
             await during(self._rng.uniform(0.1, 0.8))
             asked = time.monotonic()
             group.tied.process.send_signal(signal.SIGINT if at % 2 else signal.SIGTERM)
@@ -191,11 +193,14 @@ def _exit_rows(exits: Exits, sizes: Sizes) -> list[Row]:
 
 def _job_rows(cycles: Cycles, jobs: Sequence[Job]) -> list[Row]:
     waits: list[float] = []
-    lapsed = unexpected = 0
+    lapsed = unexpected = early = 0
     for job in jobs:
         for ended, again in pairwise(job.attempts):
             if ended.outcome == "released":
                 waits.append((again.started_ms - ended.finished_ms) / 1000)
+                ran_s = (ended.finished_ms - ended.started_ms) / 1000
+                patient = int(ended.worker.rsplit("-", 2)[1]) not in cycles.hurried
+                early += patient and ran_s < DEADLINE_S - 0.1
             elif ended.outcome == "lapsed":
                 lapsed += 1
                 held = any(ended.started_ms < back for _, back in cycles.outages_ms)
@@ -203,6 +208,7 @@ def _job_rows(cycles: Cycles, jobs: Sequence[Job]) -> list[Row]:
     crashes = sum(job.crashes for job in jobs)
     return [
         times_row("released → runs elsewhere", waits, 2.0),
+        count_row("… before the deadline of a worker that was asked once", early, len(waits)),
         count_row("crashes charged", crashes, len(jobs)),
         count_row("leases that ran out, except where Redis was away at the end", unexpected, lapsed),
     ]

@@ -128,6 +128,15 @@ class ModelWorker:
     expiry_ms: int
     said: dict[bytes, bytes]
     lanes: dict[int, str] = field(default_factory=dict[int, str])
+    turns: dict[int, int] = field(default_factory=dict[int, int])
+
+    def fields(self) -> dict[bytes, bytes]:
+        lanes = {b"lane:%d" % lane: token.encode() for lane, token in self.lanes.items()}
+        return {
+            **self.said,
+            **lanes,
+            **{b"turn:%d" % lane: b"%d" % turn for lane, turn in self.turns.items()},
+        }
 
 
 @dataclass(slots=True)
@@ -285,10 +294,7 @@ class Books:
         worker = self.workers.get(wid)
         fields = None
         if worker:
-            fields = {
-                **worker.said,
-                **{b"lane:%d" % lane: token.encode() for lane, token in worker.lanes.items()},
-            }
+            fields = worker.fields()
             for job in held:
                 if job.crashes >= SUSPECT_AT:
                     fields[b"alone"] = job.id.encode()

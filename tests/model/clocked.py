@@ -12,6 +12,7 @@ from ironforge.job import Job, NewJob
 from ironforge.queue import scripts
 from ironforge.queue.backend import RedisQueue
 from ironforge.queue.keys import Keys
+from ironforge.queue.maintaining import OUTAGE_MS
 from ironforge.queue.scripts import Script
 from ironforge.queue.shard import Clients, Shard
 from tests.model.wire import HoppingClient
@@ -54,6 +55,10 @@ class ClockedQueue(RedisQueue):
     ) -> Any:
         """As a turn's claim, with a bound on promotions that a few jobs reach."""
         return await self.shards[0].call("claim", wid, lane, token, n, limit, *queues)
+
+    async def survey_bounded(self, lease_ms: int, keep: int, every_ms: int) -> Any:
+        """As `survey`, with a bound on completed jobs that a few reach."""
+        return await self.shards[0].call("survey", lease_ms, OUTAGE_MS, keep, every_ms)
 
     async def reserve(self, key: str, request_hash: str, job_id: str) -> Any:
         return await self.shards[0].call("reserve", key, request_hash, job_id)

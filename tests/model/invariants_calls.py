@@ -58,9 +58,11 @@ def _current(step: Step, job_id: str, fence: str) -> bool:
 
 
 def reaping(step: Step, history: History) -> Iterator[str]:
-    if step.call.name != "reap":
+    looked = step.call.name == "survey" and b"meta" in step.old
+    if step.call.name != "reap" and not looked:
         return
-    lease_ms, gap_ms, limit = (int(step.call.argv[at]) for at in range(3))
+    lease_ms, gap_ms = int(step.call.argv[0]), int(step.call.argv[1])
+    limit = 0 if looked else int(step.call.argv[2])
     meta: Fields = step.was(b"meta") or {}
     last = meta.get(b"reap_tick")
     outage = last is None or not 0 <= step.now_ms - int(last) <= gap_ms
@@ -114,7 +116,11 @@ def _overdue(step: Step) -> Iterator[str]:
 
 
 def _sent_again(step: Step) -> bool:
+    """A claim that was carried out before, or comes after a later one of its lane."""
     worker = step.was(b"worker:" + step.call.word(0).encode()) or {}
+    turn, dot, _ = step.call.word(2).partition(".")
+    if dot and int(turn, 16) < number(worker, b"turn:" + step.call.word(1).encode()):
+        return True
     return worker.get(b"lane:" + step.call.word(1).encode()) == step.call.word(2).encode()
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from tests.model.books import ModelJob
 from tests.model.clocked import ClockedQueue, clocked_script, script_names
 from tests.model.invariants import broken
 from tests.model.mirror import CLOCK, PREFIX, Mirror
@@ -28,7 +27,7 @@ READING = frozenset(
         "ZREVRANGE", "GET", "MGET", "SCAN", "SCRIPT", "TIME", "TYPE", "PTTL", "EXISTS",
     }
 )  # fmt: skip
-READING_SCRIPTS = frozenset({"read_queues", "read_page", "inspect_job", "inspect_key", "ledger"})
+READING_SCRIPTS = frozenset({"read_queues", "read_page", "read_ledger", "inspect_job", "inspect_key"})
 
 ENDED = Call("", ())  # what `Machine.call` is when a verb has no further call
 
@@ -315,13 +314,24 @@ class Machine:
         self.wire.command("SCRIPT", "FLUSH")
         self._forgetful = True
 
-    def overwrite_job(self, job: ModelJob) -> None:
-        """Makes the server's hash of a job what the model says: for a past that would take too long to live through."""
-        fields = [part for pair in job.fields().items() for part in pair]
-        self.wire.command("HSET", PREFIX + b"job:" + job.id.encode(), *fields)
+    def impose(self) -> None:
+        """Makes the server's state what the model says: for a past that would take too long to live through."""
+        wanted = self.model.render()
+        for name in wanted.keys() | self.mirror.keys.keys():
+            if wanted.get(name) != self.mirror.keys.get(name):
+                self._rewrite(PREFIX + name, wanted.get(name))
         self.mirror.refresh()
-        self.model.render()
-        self.history.fences.setdefault(job.id.encode(), set()).add((job.fence or "").encode())
+        for name, value in self.mirror.before.items():
+            self.places.move(name, value, self.mirror.keys.get(name))
+        for job in self.model.jobs.values():
+            self.history.fences.setdefault(job.id.encode(), set()).add((job.fence or "").encode())
+
+    def _rewrite(self, key: bytes, value: Any) -> None:
+        self.wire.command("DEL", key)
+        if isinstance(value, dict):
+            self.wire.command("HSET", key, *(part for pair in value.items() for part in pair))
+        elif isinstance(value, list):
+            self.wire.command("ZADD", key, *(part for member, score in value for part in (score, member)))
 
     def verify_mirror(self) -> None:
         """That nothing was missed: everything read afresh is what was kept."""

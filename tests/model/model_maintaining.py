@@ -14,7 +14,32 @@ class Maintaining(Ready):
         self.end_call()
         return moved
 
-    def reap(self, lease_ms: int, outage_ms: int, limit: int, evidence: str) -> list[bytes]:
+    def survey(self, lease_ms: int, outage_ms: int, keep: int, every_ms: int) -> list[bytes]:
+        last = int(self.meta.get(b"survey", 0))
+        if 0 <= self.now_ms - last < every_ms:
+            return []
+        self.meta[b"survey"] = b"%d" % self.now_ms
+        lapsed = any(worker.expiry_ms <= self.now_ms for worker in self.workers.values())
+        reaps = self.now_ms >= self._look_after_leases(lease_ms, outage_ms) and lapsed
+        known = [name for name, queue in self.queues.items() if queue.known]
+        promotes = any(
+            self._is_over(queue, status) for queue in known for status in ("scheduled", "retrying")
+        )
+        trims = any(
+            self._is_over(queue, "completed")
+            or self._is_over(queue, "cancelled")
+            or len(self.listed(queue, "completed")) > keep
+            for queue in known
+        )
+        return [
+            word for word, applies in ((b"reap", reaps), (b"promote", promotes), (b"trim", trims)) if applies
+        ]
+
+    def _is_over(self, queue: str, status: str) -> bool:
+        return any(job.place <= self.now_ms for job in self.listed(queue, status))
+
+    def _look_after_leases(self, lease_ms: int, outage_ms: int) -> int:
+        """From when on workers may be reaped."""
         last, after = self.meta.get(b"reap_tick"), int(self.meta.get(b"reap_after", 0))
         if last is None or not 0 <= self.now_ms - int(last) <= outage_ms:
             after = self.now_ms + lease_ms
@@ -25,9 +50,12 @@ class Maintaining(Ready):
                 if worker.expiry_ms > after:
                     worker.expiry_ms = after
                     self.mark_worker(wid)
-        self.meta = {b"reap_tick": b"%d" % self.now_ms, b"reap_after": b"%d" % after}
+        self.meta.update({b"reap_tick": b"%d" % self.now_ms, b"reap_after": b"%d" % after})
         self.keys[b"meta"] = self.meta
-        if self.now_ms < after:
+        return after
+
+    def reap(self, lease_ms: int, outage_ms: int, limit: int, evidence: str) -> list[bytes]:
+        if self.now_ms < self._look_after_leases(lease_ms, outage_ms):
             return []
         lapsed = [
             (worker.expiry_ms, wid) for wid, worker in self.workers.items() if worker.expiry_ms <= self.now_ms

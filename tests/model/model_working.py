@@ -81,6 +81,13 @@ class Working(Ready):
         if worker is None:
             return [b"gone"]
         orders = frozenset(self._orders(wid))
+        number, dot, _ = token.partition(".")
+        if dot:
+            turn = int(number, 16)
+            if turn < worker.turns.get(lane, turn):
+                return ClaimReply(orders, -1, [], False)  # it comes after a later one: nobody waits for it
+            worker.turns[lane] = turn
+            self.mark_worker(wid)
         if worker.lanes.get(lane) == token:
             return ClaimReply(orders, 0, self._given_again(wid, token), True)
         for queue in queues:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from ironforge.queue.maintaining import OUTAGE_MS
+from typing import Any
+
+from ironforge.queue.maintaining import COMPLETED_KEPT, OUTAGE_MS
 from tests.model.choices import Choices, chance, pick
 from tests.model.delivery import deliver
 from tests.model.machine import Expected, Machine, Verb
+from tests.model.rules_time import LEASE_MS
 from tests.model.rules_workers import LONG_MS
 
 LAPSED = (
@@ -29,16 +32,27 @@ def reap(machine: Machine, choices: Choices) -> None:
 
 
 def watch(machine: Machine, choices: Choices) -> None:
-    """A reaper that ticks in time, until some lease lapsed or it did nothing for a while."""
+    """A reaper that ticks in time, while those who keep leases may sleep."""
+    asleep = chance(choices, 50)
     for _ in range(1 + choices.below(6)):
         machine.move_clock((OUTAGE_MS - choices.below(2)) * 1000)
         verb = _reap(machine, choices)
         machine.tell(f"clock {OUTAGE_MS} ms; {verb.words}")
         machine.do(verb)
+        if not asleep and machine.model.workers:
+            machine.do(_renew(machine, list(machine.model.workers)))
+
+
+def _renew(machine: Machine, wids: list[str]) -> Verb:
+    def expect() -> Expected:
+        yield machine.model.renew(wids, LEASE_MS)
+        return None
+
+    return Verb("renew all", lambda: machine.queue.renew(*wids), expect)
 
 
 def _reap(machine: Machine, choices: Choices) -> Verb:
-    limit, lease_ms = pick(choices, (10, 1, 2)), pick(choices, (3_000, 15_000, 1))
+    limit, lease_ms = pick(choices, (10, 1, 2)), pick(choices, (15_000, 15_000, 3_000, 1))
 
     def expect() -> Expected:
         reaped = machine.model.reap(lease_ms, OUTAGE_MS, limit, LAPSED)
@@ -46,6 +60,30 @@ def _reap(machine: Machine, choices: Choices) -> Verb:
         return lambda told: told == sorted(wid.decode() for wid in reaped)
 
     return Verb(f"reap {limit}, lease {lease_ms}", lambda: machine.queue.reap(limit, lease_ms), expect)
+
+
+def survey(machine: Machine, choices: Choices) -> None:
+    """What is to do, asked with the product's bounds or with smaller ones."""
+    every_ms, keep, lease_ms = (
+        pick(choices, (2_000, 1, 5_000)),
+        pick(choices, (10_000, 1, 0)),
+        pick(choices, (LEASE_MS, 1)),
+    )
+    bounded = chance(choices, 50)
+    if not bounded:
+        keep, lease_ms = COMPLETED_KEPT, LEASE_MS
+
+    def expect() -> Expected:
+        words = machine.model.survey(lease_ms, OUTAGE_MS, keep, every_ms)
+        yield words
+        return lambda told: bounded or told == {word.decode() for word in words}
+
+    def start() -> Any:
+        if bounded:
+            return machine.queue.survey_bounded(lease_ms, keep, every_ms)
+        return machine.queue.survey(every_ms)
+
+    deliver(machine, choices, Verb(f"survey, once in {every_ms} ms", start, expect))
 
 
 def trim(machine: Machine, choices: Choices) -> None:

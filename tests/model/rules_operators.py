@@ -17,7 +17,9 @@ QUEUES = ("default", "a", "b", "never")
 
 
 def cancel(machine: Machine, choices: Choices) -> None:
-    job_id = any_job(machine, choices, "scheduled", "queued", "running", "retrying", "running")
+    job_id = any_job(
+        machine, choices, *(("running",) if chance(choices, 60) else ("scheduled", "queued", "retrying"))
+    )
     once = _once(choices, "cancel", job_id)
     _operate(
         machine, choices, f"cancel {job_id[-4:]}", job_id, once,
@@ -46,7 +48,11 @@ def run_now(machine: Machine, choices: Choices) -> None:
 
 
 def delete(machine: Machine, choices: Choices) -> None:
-    job_id = any_job(machine, choices, "queued", "completed", "dead", "cancelled", "scheduled")
+    job_id = any_job(
+        machine,
+        choices,
+        *pick(choices, (("queued",), ("dead", "completed", "cancelled"), ("scheduled", "retrying"))),
+    )
     once = _once(choices, "delete", job_id)
 
     def expect() -> Expected:
@@ -98,7 +104,7 @@ def retry_as_new(machine: Machine, choices: Choices) -> None:
 
 
 def switch(machine: Machine, choices: Choices) -> None:
-    queue, verb = pick(choices, QUEUES), pick(choices, ("resume", "pause"))
+    queue, verb = pick(choices, QUEUES), pick(choices, ("resume", "resume", "pause"))
     once = _once(choices, verb, queue)
 
     def expect() -> Expected:

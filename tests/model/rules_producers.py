@@ -112,26 +112,32 @@ def reserve_or_confirm(machine: Machine, choices: Choices) -> None:
 
 
 def grow_old(machine: Machine, choices: Choices) -> None:
-    """A waiting job gets a long past: what many runs that were lost or released would have left in its hash."""
+    """A waiting job gets a long past: what many runs that failed, or were lost or released, would have left behind."""
     waiting = [
         job for job in machine.model.jobs.values() if job.status in ("scheduled", "queued", "retrying")
     ]
-    waiting = [job for job in waiting if job.attempt_count == 0 and job.fence is None]
-    if not waiting:
+    young = [job for job in waiting if job.fence is None and job.attempt_count == 0]
+    if not young:
         return
-    job = pick(choices, waiting)
-    job.attempt_count = pick(choices, (9, 10, 25))
-    job.lapses = pick(choices, (0, min(job.attempt_count, 19), min(job.attempt_count, 20)))
-    job.fence = f"{job.attempt_count}:t{0:06d}"
-    job.sequence = 1
-    job.attempts = [b"1 2 w0 lapsed"] * min(job.attempt_count, 10)
-    _write(machine, job)
-
-
-def _write(machine: Machine, job: ModelJob) -> None:
+    job = pick(choices, young)
+    job.attempt_count = pick(choices, (25, 9, 10))
+    match choices.below(4):
+        case 0:
+            job.crashes = pick(choices, (2, 1))
+        case 1:
+            job.lapses = pick(choices, (min(job.attempt_count, 20), min(job.attempt_count, 19)))
+        case 2:
+            job.retry_count = min(job.max_retries, pick(choices, (9, 10)), job.attempt_count)
+        case _:
+            pass
+    job.fence, job.sequence = f"{job.attempt_count}:t{0:06d}", 1
+    job.attempts = [b"1 2 w0 released"] * min(job.attempt_count, 10)
     machine.model.mark(job)
-    machine.tell(f"{job.id[-4:]} grows old: {job.attempt_count} attempts, {job.lapses} lapses")
-    machine.overwrite_job(job)
+    words = (
+        f"{job.attempt_count} attempts, {job.retry_count} retries, {job.crashes} crashes, {job.lapses} lapses"
+    )
+    machine.tell(f"{job.id[-4:]} grows old: {words}")
+    machine.impose()
 
 
 def again(machine: Machine, choices: Choices) -> None:

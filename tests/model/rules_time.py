@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from tests.model.choices import Choices, pick
+from tests.model.choices import Choices, chance, pick
 from tests.model.machine import START_US, Machine
 
 LEASE_MS = 15_000
-STEPS_MS = (1, 0, LEASE_MS, LEASE_MS - 1, LEASE_MS + 1, 3_000, 3_600_000, 90_000_000, -1, -4_000, -60_000)
+STEPS_MS = (
+    1, 0, 1, 1_000, 2_000, 3_000, LEASE_MS - 1, LEASE_MS, LEASE_MS + 1, 3_600_000, 90_000_000, -1, -4_000, -60_000,
+)  # fmt: skip
+_NEAR_MS = 20_000
 _YEAR_US = 366 * 86_400_000_000
 
 
@@ -19,8 +22,10 @@ def boundary(machine: Machine, choices: Choices) -> None:
     """To one millisecond around a time that means something to some job, worker or key."""
     model = machine.model
     ahead = sorted(time for time in _times(machine) if time > model.now_ms - 5_000)
+    near = [time for time in ahead if time <= model.now_ms + _NEAR_MS]
     if ahead:
-        target_ms = pick(choices, ahead) + pick(choices, (0, -1, 1))
+        chosen = near if near and not chance(choices, 20) else ahead
+        target_ms = pick(choices, chosen) + pick(choices, (0, -1, 1))
         _move(machine, target_ms * 1000 - model.now_us)
 
 

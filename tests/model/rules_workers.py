@@ -12,7 +12,7 @@ from tests.model.machine import Expected, Machine, Verb
 from tests.model.model_working import ClaimReply
 from tests.model.rules_producers import QUEUES
 
-LEASES_MS = (15_000, 3_000, 1)
+LEASES_MS = (15_000, 15_000, 15_000, 3_000, 1)
 MOST_WORKERS = 4
 ERROR = '{"type":"ValueError","message":"no | more","traceback":""}'
 LONG_MS = 1_000_000_000  # against the server's own clock, which goes on: see machine.TTL_SLACK_MS
@@ -21,7 +21,7 @@ LOCK_TTLS_MS = (LONG_MS // 1000, LONG_MS // 100, LONG_MS // 10)
 
 def register(machine: Machine, choices: Choices) -> None:
     model = machine.model
-    if len(model.workers) >= MOST_WORKERS:
+    if len(model.workers) >= MOST_WORKERS or (len(model.workers) >= 2 and chance(choices, 50)):
         return
     if machine.memory.wids and chance(choices, 10):
         wid = pick(choices, machine.memory.wids)
@@ -72,7 +72,7 @@ def claim_bounded(machine: Machine, choices: Choices) -> None:
     wid, lane, token, queues = (
         any_worker(machine, choices),
         choices.below(2),
-        new_token(machine),
+        new_token(machine, choices),
         some_queues(choices),
     )
     n, limit = pick(choices, (1, 2, 0)), pick(choices, (1, 2))
@@ -211,7 +211,7 @@ def _turn(machine: Machine, choices: Choices, slots: int, settlements: list[Sett
     turn = Turn(
         any_worker(machine, choices),
         choices.below(2),
-        new_token(machine),
+        new_token(machine, choices),
         slots,
         some_queues(choices),
         settlements,
@@ -290,8 +290,18 @@ def _settlements(machine: Machine, choices: Choices) -> list[Settlement]:
 def _job_and_fence(machine: Machine, choices: Choices) -> tuple[str, str]:
     """Mostly of a run that goes on, else of any claim that ever was."""
     running = [(job.id, job.fence or "") for job in machine.model.jobs.values() if job.status == "running"]
-    if running and not chance(choices, 30):
+    way = choices.below(100)
+    if running and way < 70:
         return pick(choices, running)
+    if (
+        running and way < 76
+    ):  # the same delivery of another claim: what a Redis that lost its last writes hands out twice
+        job_id, fence = pick(choices, running)
+        return job_id, f"{fence.partition(':')[0]}:t000000"
+    running_ids = {job_id for job_id, _ in running}
+    stale = [one for one in machine.memory.given if one[0] in running_ids and one not in running]
+    if stale and way < 90:
+        return pick(choices, stale)
     return pick(choices, machine.memory.given)
 
 
@@ -310,7 +320,7 @@ def _hand_back(machine: Machine, wid: str, cause: str) -> Verb:
 def any_worker(machine: Machine, choices: Choices) -> str:
     """Mostly one that is registered; now and then one that is gone, or never was."""
     registered = list(machine.model.workers)
-    if registered and not chance(choices, 10):
+    if registered and not chance(choices, 6):
         return pick(choices, registered)
     return pick(choices, machine.memory.wids or ["w0"])
 
@@ -321,8 +331,10 @@ def some_queues(choices: Choices) -> tuple[str, ...]:
     return turned[: pick(choices, (1, 3, 2))]
 
 
-def new_token(machine: Machine) -> str:
-    return f"t{machine.number():06d}"
+def new_token(machine: Machine, choices: Choices) -> str:
+    """With the number of the turn before it, as workers make them; or without, as before there were such."""
+    number = machine.number()
+    return f"t{number:06d}" if chance(choices, 15) else f"{number:x}.t{number:06d}"
 
 
 def remember_fences(machine: Machine, reply: Any) -> None:

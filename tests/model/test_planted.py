@@ -156,7 +156,7 @@ PLANTS: tuple[InState | InScript, ...] = (
     ),
     InState(5, _one_running_twice_claimed, lambda write: write("SADD", "worker:w2:claims", job_id(1))),
     InState(6, _one_completed, lambda write: write("SADD", "worker:w1:claims", job_id(1))),
-    InScript(7, "reap", "if now_ms < after then return {} end", "", _an_outage),
+    InScript(7, "reap", "if now_ms < tick_reaper(", "if 0 > tick_reaper(", _an_outage),
     InState(8, _one_queued, lambda write: write("HSET", "job:" + job_id(1), "retry_count", 4)),
     InState(9, _one_completed, lambda write: write("HSET", "job:" + job_id(1), "result", "2")),
     InScript(10, "_prelude", "math.floor(now_us / 1000)", "math.floor(now_us / 1000) + 1", _almost_due),

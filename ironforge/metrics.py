@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -26,10 +26,8 @@ _BOUNDS = [f"{ms / 1000:g}" for ms in BUCKETS_MS] + ["+Inf"]
 def render(stats: Stats, queues: Sequence[QueueReading], workers: Sequence[WorkerReading]) -> bytes:
     """All series of contract §5 and a few more, as Prometheus text 0.0.4."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(
-        _Once([*_counters(stats), *_gauges(queues), *_histograms(stats), *_of_workers(workers, stats)])
-    )
-    return generate_latest(registry)
+    registry.register(_Once([*_counters(stats), *_gauges(queues), *_of_workers(workers, stats)]))
+    return generate_latest(registry) + "".join(_histograms(stats)).encode()
 
 
 class _Once(Collector):
@@ -87,23 +85,33 @@ def _gauges(queues: Sequence[QueueReading]) -> Iterator[Metric]:
     )
 
 
-def _histograms(stats: Stats) -> Iterator[Metric]:
-    durations = HistogramMetricFamily(
-        "ironforge_job_duration_seconds",
-        "How long attempts took, by how they ended.",
-        labels=("kind", "status"),
+def _histograms(stats: Stats) -> Iterator[str]:
+    """Nine of ten series: written here, since the library takes 80 ms for those of 200 kinds."""
+    durations = (
+        (f'kind="{_escaped(kind)}",status="{_escaped(status)}"', histogram)
+        for (kind, status), histogram in sorted(stats.durations.items())
     )
-    for (kind, status), histogram in sorted(stats.durations.items()):
-        durations.add_metric((kind, status), _cumulative(histogram), histogram.sum_ms / 1000)
-    yield durations
-    waits = HistogramMetricFamily(
-        "ironforge_job_wait_time_seconds",
-        "How long jobs were ready before they were claimed.",
-        labels=("kind",),
+    yield from _histogram("job_duration_seconds", "How long attempts took, by how they ended.", durations)
+    waits = ((f'kind="{_escaped(kind)}"', histogram) for kind, histogram in sorted(stats.waits.items()))
+    yield from _histogram(
+        "job_wait_time_seconds", "How long jobs were ready before they were claimed.", waits
     )
-    for kind, histogram in sorted(stats.waits.items()):
-        waits.add_metric((kind,), _cumulative(histogram), histogram.sum_ms / 1000)
-    yield waits
+
+
+def _histogram(name: str, text: str, series: Iterable[tuple[str, Histogram]]) -> Iterator[str]:
+    full = f"ironforge_{name}"
+    yield f"# HELP {full} {text}\n# TYPE {full} histogram\n"
+    for labels, histogram in series:
+        seen = 0
+        start = f'{full}_bucket{{{labels},le="'
+        for bound, count in zip(_BOUNDS, histogram.buckets, strict=True):
+            seen += count
+            yield f'{start}{bound}"}} {seen}\n'
+        yield f"{full}_count{{{labels}}} {seen}\n{full}_sum{{{labels}}} {histogram.sum_ms / 1000!r}\n"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
 def _of_workers(workers: Sequence[WorkerReading], stats: Stats) -> Iterator[Metric]:
@@ -148,12 +156,3 @@ def _count_by(workers: Iterable[WorkerReading], label: Callable[[WorkerReading],
     for worker in workers:
         counts[label(worker)] = counts.get(label(worker), 0) + 1
     return counts
-
-
-def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:
-    seen = 0
-    found: list[tuple[str, float]] = []
-    for bound, count in zip(_BOUNDS, histogram.buckets, strict=True):
-        seen += count
-        found.append((bound, float(seen)))
-    return found

@@ -1,4 +1,4 @@
-"""What is done to a watched master or to a Cluster while jobs run, each with its instant (`time.time()`)."""
+"""What is done to a watched master or to a Cluster while jobs run, each with its instants (`time.time()`)."""
 
 from __future__ import annotations
 
@@ -6,51 +6,70 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from random import Random
+from typing import NamedTuple
 
 from tests.chaos.pacing import during
 from tests.forms.nodes import Cluster, Node, Watched
 from tests.waiting import wait_until
 
 CALM_S = 1.0
+PAUSE_MS = 20_000  # longer than the Sentinels need to tell a master that it is one no more
+
+
+class Event(NamedTuple):
+    """From its moment until all was well again; the slots that were concerned, of a Cluster."""
+
+    at: float
+    until: float
+    slots: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
 class Record:
     """Attributes:
-    kills: the master was killed, and when the rig was whole again.
-    switches: the Sentinels were asked to choose another, or a slot was moved; and when that was over.
+    kills: of the master, or of one of several.
+    switches: another master was asked for while the old one lived.
+    moves: of a slot.
     """
 
-    kills: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
-    switches: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+    kills: list[Event] = field(default_factory=list[Event])
+    switches: list[Event] = field(default_factory=list[Event])
+    moves: list[Event] = field(default_factory=list[Event])
     keys_moved: int = 0
 
 
-async def fail_over(rig: Watched, rounds: int, rng: Random, record: Record) -> None:
-    """In turns the master dies, and the Sentinels are asked for another while it lives."""
+async def fail_over(rig: Watched, rounds: int, rng: Random, record: Record, *, paused: bool) -> None:
+    """In turns the master dies, and the Sentinels are asked for another while it lives.
+
+    Args:
+        paused: it is told to take no writes before it is replaced, as docs/redis.md advises.
+    """
     for at in range(rounds):
         await during(CALM_S + rng.random())
-        began = time.time()
         if at % 2 == 0:
-            await asyncio.to_thread(_kill_and_mend, rig)
-            record.kills.append((began, time.time()))
+            record.kills.append(await asyncio.to_thread(_kill_and_mend, rig))
         else:
-            await asyncio.to_thread(_switch, rig)
-            record.switches.append((began, time.time()))
+            record.switches.append(await asyncio.to_thread(_switch, rig, paused))
     await during(CALM_S)
 
 
-def _kill_and_mend(rig: Watched) -> None:
+def _kill_and_mend(rig: Watched) -> Event:
     old = rig.master()
     old.kill()
+    moment = time.time()
     rig.await_new_master(old)
     old.start()
     wait_until(rig.is_whole, 60, "all three are there again")
+    return Event(moment, time.time())
 
 
-def _switch(rig: Watched) -> None:
+def _switch(rig: Watched, paused: bool) -> Event:
+    moment = time.time()
+    if paused:
+        rig.master().ask("CLIENT", "PAUSE", PAUSE_MS, "WRITE")
     rig.fail_over()
     wait_until(rig.is_whole, 60, "all three are there again")
+    return Event(moment, time.time())
 
 
 async def move_and_kill(rig: Cluster, slots: list[int], rounds: int, rng: Random, record: Record) -> None:
@@ -58,13 +77,12 @@ async def move_and_kill(rig: Cluster, slots: list[int], rounds: int, rng: Random
     for at in range(rounds):
         await during(CALM_S + rng.random())
         slot = rng.choice(slots)
-        began = time.time()
         if at % 2 == 0:
+            began = time.time()
             record.keys_moved += await asyncio.to_thread(_move, rig, slot, rng)
-            record.switches.append((began, time.time()))
+            record.moves.append(Event(began, time.time(), (slot,)))
         else:
-            await asyncio.to_thread(_kill_owner, rig, slot)
-            record.kills.append((began, time.time()))
+            record.kills.append(await asyncio.to_thread(_kill_owner, rig, slot, slots))
     await during(CALM_S)
 
 
@@ -75,9 +93,12 @@ def _move(rig: Cluster, slot: int, rng: Random) -> int:
     return moved
 
 
-def _kill_owner(rig: Cluster, slot: int) -> None:
+def _kill_owner(rig: Cluster, slot: int, slots: list[int]) -> Event:
     old: Node = rig.owner(slot)
+    concerned = tuple(one for one in slots if rig.owner(one) is old)
     old.kill()
+    moment = time.time()
     wait_until(lambda: rig.owner(slot) is not old, 60, "a replica took its place")
     old.start()
     wait_until(rig.is_whole, 60, "the Cluster is whole")
+    return Event(moment, time.time(), concerned)

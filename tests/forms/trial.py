@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +21,7 @@ from ironforge.queue.keys import shard_tag
 from tests.chaos.fleet import Fleet
 from tests.chaos.ledger import Ledger
 from tests.chaos.pacing import during
+from tests.forms.failovers import Event
 from tests.waiting import eventually
 
 QUEUES = tuple(f"q{at}" for at in range(6))
@@ -55,9 +56,25 @@ class Outcome:
     def not_completed(self) -> int:
         return sum(job.status is not JobStatus.COMPLETED for job in self.jobs)
 
-    def first_completion_s(self, moment: float) -> float:
-        """From an instant (`time.time()`) to the first completion after it that the books still know."""
-        later = [job.finished_ms for job in self.jobs if job.finished_ms and job.finished_ms > moment * 1000]
+    @property
+    def ran_twice(self) -> int:
+        return sum(len(job.attempts) > 1 for job in self.jobs)
+
+    def lost_in(self, events: Sequence[Event]) -> int:
+        """Those lost that were acknowledged during one of these, or in the second before it."""
+        left = {job.id for job in self.jobs}
+        return sum(
+            job_id not in left and any(event.at - 1 <= at <= event.until for event in events)
+            for job_id, at in self.acknowledged.items()
+        )
+
+    def first_completion_s(self, moment: float, queues: Collection[str] = QUEUES) -> float:
+        """From an instant (`time.time()`) to the first completion after it, in these queues, that the books still know."""
+        later = [
+            job.finished_ms
+            for job in self.jobs
+            if job.finished_ms and job.finished_ms > moment * 1000 and job.queue in queues
+        ]
         return min(later) / 1000 - moment if later else float("inf")
 
     def longest_pause_s(self, begin: float, end: float) -> float:
@@ -155,7 +172,8 @@ class Trial:
             await eventually(ended, settle_s, "every job has ended")
         except AssertionError:
             pass  # `live` says how many had not
-        found = await patiently(lambda: audit(queue))
+        async with asyncio.timeout(settle_s):
+            found = await patiently(lambda: audit(queue))
         self._outcome.findings = [f"{one.rule}: {one.subject} {one.detail}" for one in found.findings]
 
     async def _read(self, queue: RedisQueue) -> list[Job]:

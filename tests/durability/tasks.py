@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ironforge.errors import NotConfirmed
 from tests.system.tasks_forge import forge as forge
 from tests.system.tasks_forge import note
 
@@ -10,3 +11,13 @@ from tests.system.tasks_forge import note
 async def padded(mark: int = 0, padding: str = "") -> int:
     note("ran", mark)
     return mark + len(padding)
+
+
+@forge.task("submits")
+async def submits(mark: int = 0) -> None:
+    try:
+        await forge.enqueue("padded", {"mark": mark})
+    except NotConfirmed:
+        note("unsure", mark)
+    else:
+        note("sure", mark)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from ironforge.queue import durability
 from ironforge.queue.backend import RedisQueue
 from tests.durability.servers import DEBIAN, EMBEDDED, Pair, pair
 from tests.server.conftest import Served
+from tests.system.bench import Bench
 from tests.waiting import eventually
 
 
@@ -80,13 +82,17 @@ async def test_a_silent_replica_confirms_nothing(
     redis: Pair, queue: RedisQueue, http: httpx.AsyncClient
 ) -> None:
     with redis.replica.frozen():
-        one, many, answer = await asyncio.gather(
+        one, two, many, answer = await asyncio.gather(
+            queue.enqueue(NewJob("greet")),
             queue.enqueue(NewJob("greet")),
             queue.enqueue_many([NewJob("greet") for _ in range(3)]),
             http.post("/jobs", json={"kind": "greet"}),
             return_exceptions=True,
         )
     assert isinstance(one, NotConfirmed) and one.job_id and (await queue.get(one.job_id)).kind == "greet"
+    assert isinstance(two, NotConfirmed) and two.job_id and two.job_id != one.job_id, (
+        "each hears of its own job"
+    )
     assert isinstance(many, NotConfirmed) and len(many.job_ids) == 3 and many.job_id is None
     assert isinstance(answer, httpx.Response)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
@@ -116,6 +122,21 @@ async def test_sent_again_under_its_key_it_is_the_same_job_once_it_is_confirmed(
     assert await _depth(queue) == 1
     with redis.replica.client() as replica:
         assert replica.exists(queue.keys.job(third.json()["id"]))
+
+
+async def test_a_job_that_is_there_is_no_proof_for_a_connection_that_wrote_nothing(
+    redis: Pair, queue: RedisQueue
+) -> None:
+    """From Redis 7.2 on, WAIT only looks at what its own connection wrote."""
+    new = NewJob("greet")
+    with redis.replica.frozen():
+        with pytest.raises(NotConfirmed):
+            await queue.enqueue(new)
+        async with RedisQueue(redis.primary.url, queue.namespace, durability="replicated") as other:
+            with pytest.raises(NotConfirmed):
+                await other.enqueue(new)
+    assert (await queue.enqueue(new)).id == new.id
+    assert await _depth(queue) == 1
 
 
 async def test_a_batch_is_told_which_jobs_are_not_confirmed(
@@ -170,3 +191,19 @@ async def test_many_callers_are_all_answered_in_time_when_no_replica_is_there(
     finally:
         redis.follow()
     assert (await http.post("/jobs", json={"kind": "greet"})).status_code == 201
+
+
+async def test_what_a_handler_submits_goes_by_the_flag_of_its_worker(
+    redis: Pair, namespace: str, queue: RedisQueue, tmp_path: Path
+) -> None:
+    bench = Bench(redis.primary.url, namespace, tmp_path)
+    try:
+        bench.worker("--durability", "replicated", target="tests.durability.tasks:forge")
+        await queue.enqueue(NewJob("submits", b'{"mark":1}'))
+        await eventually(lambda: len(bench.lines("sure")) == 1, 15, "a replica confirmed")
+        async with RedisQueue(redis.primary.url, namespace) as local:
+            with redis.replica.frozen():
+                await local.enqueue(NewJob("submits", b'{"mark":2}'))
+                await eventually(lambda: len(bench.lines("unsure")) == 1, 15, "no replica confirmed")
+    finally:
+        bench.close()

@@ -33,7 +33,7 @@ RULES = (
     Rule("enqueue", 9, producers.enqueue),
     Rule("submit", 4, producers.submit),
     Rule("reserve_or_confirm", 1, producers.reserve_or_confirm),
-    Rule("grow_old", 3, producers.grow_old),
+    Rule("grow_old", 4, producers.grow_old),
     Rule("register", 12, workers.register),
     Rule("claim", 20, workers.claim),
     Rule("claim_bounded", 4, workers.claim_bounded),

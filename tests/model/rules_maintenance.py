@@ -87,7 +87,7 @@ def survey(machine: Machine, choices: Choices) -> None:
 
 
 def trim(machine: Machine, choices: Choices) -> None:
-    limit, keep = pick(choices, (500, 1, 2)), pick(choices, (10_000, 2, 1, 0))
+    limit, keep = pick(choices, (500, 1, 2)), pick(choices, (10_000, 1, 2, 0, 1))
     spend_s = pick(choices, (0, 1_000))  # one call, or as many as it takes
 
     def expect() -> Expected:

@@ -121,9 +121,9 @@ def grow_old(machine: Machine, choices: Choices) -> None:
         return
     job = pick(choices, young)
     job.attempt_count = pick(choices, (25, 9, 10))
-    match choices.below(4):
-        case 0:
-            job.crashes = pick(choices, (2, 1))
+    match choices.below(5):
+        case 0 | 4:
+            job.crashes = pick(choices, (2, 2, 1))
         case 1:
             job.lapses = pick(choices, (min(job.attempt_count, 20), min(job.attempt_count, 19)))
         case 2:
@@ -186,7 +186,7 @@ def _new_job(machine: Machine, choices: Choices) -> NewJob:
     else:
         job_id = new_id(machine)
     remember_id(machine, job_id)
-    new = NewJob(pick(choices, KINDS), id=job_id, queue=pick(choices, QUEUES))
+    new = NewJob(pick(choices, KINDS), id=job_id, queue=pick(choices, ("default", "default", "a", "b")))
     new.priority = Priority.from_rank((2 + choices.below(4)) % 4)
     new.payload_json = pick(choices, PAYLOADS)
     new.max_retries = pick(choices, (3, 0, 1, 12))

@@ -264,7 +264,7 @@ def _settlements(machine: Machine, choices: Choices) -> list[Settlement]:
     found: list[Settlement] = []
     for _ in range(1 + pick(choices, (0, 0, 1, 2, 3)) if machine.memory.given else 0):
         job_id, fence = _job_and_fence(machine, choices)
-        outcome = pick(choices, ("completed", "retry", "dead", "cancelled", "released", "retry"))
+        outcome = pick(choices, ("completed", "completed", "retry", "dead", "cancelled", "released", "retry"))
         failed = outcome in ("retry", "dead")
         found.append(
             Settlement(

@@ -69,6 +69,11 @@ def _twice_row(twice: int, jobs: int, at_most: float | None) -> Row:
     return Row("jobs that ran more than once", value, f"≤ {at_most:.1%}", share <= at_most)
 
 
+def pid_of(worker: str) -> int:
+    """Of a worker's id: `<host>-<pid>-<random>`."""
+    return int(worker.rsplit("-", 2)[1])
+
+
 def losses_of(job: Job) -> int:
     """Runs that ended with their worker: each allows one more."""
     released = sum(attempt.outcome == "released" for attempt in job.attempts)

@@ -70,11 +70,12 @@ def plan(sizes: Sizes, seed: int) -> list[Event]:
 
 @dataclass(slots=True)
 class Record:
-    """What was done, and when (`time.monotonic()`)."""
+    """What was done, and when (`time.monotonic()`). `unkept`: processes whose lease nobody kept for a while."""
 
     done: dict[str, int] = field(default_factory=dict[str, int])
     child_deaths: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
     host_deaths: list[tuple[float, list[int]]] = field(default_factory=list[tuple[float, list[int]]])
+    unkept: set[int] = field(default_factory=set[int])
     outages: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     restarts_ms: list[float] = field(default_factory=list[float])  # Redis answered again, Unix ms
 
@@ -135,16 +136,20 @@ class Director:
                 self.record.child_deaths.append((now, victim))
                 send([victim], signal.SIGKILL)
             case "host":
-                self.record.host_deaths.append((now, self._fleet.kill_host(group)))
+                pids = self._fleet.kill_host(group)
+                self.record.host_deaths.append((now, pids))
+                self.record.unkept.update(pids)
                 self._fleet.start()
             case "supervisor":
-                self._fleet.kill_supervisor(group)
+                self.record.unkept.update(self._fleet.kill_supervisor(group))
                 self._fleet.start()
             case _:
                 group.busy = True
-                pids = {"stop host": [group.pid, *children], "stop child": children[:1]}
+                if event.verb != "stop child":
+                    self.record.unkept.update(children)
+                stopped = {"stop host": [group.pid, *children], "stop child": children[:1]}
                 stop = asyncio.create_task(
-                    self._stop(group, pids.get(event.verb, [group.pid]), event.seconds)
+                    self._stop(group, stopped.get(event.verb, [group.pid]), event.seconds)
                 )
                 self._stops.add(stop)
 

@@ -42,7 +42,7 @@ class Group:
         return self.tied.process.poll() is None
 
     def children(self) -> list[int]:
-        return sorted(children_of(self.pid))
+        return sorted(pid for pid in children_of(self.pid) if is_alive(pid))
 
     def signal_all(self, number: signal.Signals) -> list[int]:
         """To its supervisor first, so that it sees nothing, then to each child; the ids of all."""
@@ -86,6 +86,7 @@ class Fleet:
         self._ledger = ledger
         self._words = words
         self._target = target
+        self._processes = int(words[words.index("--processes") + 1]) if "--processes" in words else 1
         self.started = 0
 
     def start(self) -> Group:
@@ -108,12 +109,13 @@ class Fleet:
         return group
 
     def is_ready(self, group: Group) -> bool:
-        """Nothing is being done to it, and each of its children has begun a job."""
+        """Nothing is being done to it, it has all of its children, and each of them has begun a job."""
         if group.busy or not group.alive:
             return False
         children = group.children()
         self.seen.update(children)
-        return bool(children) and all(self._ledger.has_run(pid, group.born) for pid in children)
+        complete = len(children) >= self._processes
+        return complete and all(self._ledger.has_run(pid, group.born) for pid in children)
 
     def ready(self) -> list[Group]:
         return [group for group in self.groups if self.is_ready(group)]
@@ -141,11 +143,13 @@ class Fleet:
         self.forget(group)
         return pids
 
-    def kill_supervisor(self, group: Group) -> None:
-        """Its children notice, finish what they can in a few seconds, release the rest and leave."""
-        self.seen.update(group.children())
+    def kill_supervisor(self, group: Group) -> list[int]:
+        """Its children notice, finish what they can in a few seconds, release the rest and leave; their ids."""
+        orphans = group.children()
+        self.seen.update(orphans)
         group.tied.process.kill()
         self.forget(group)
+        return orphans
 
     def close(self) -> list[int]:
         """Ends what is left; the processes that did not go when they had to, killed now."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ironforge.job import Job
 from ironforge.queue.backend import RedisQueue
-from tests.chaos.books import await_completed, read_books, retry_the_dead
+from tests.chaos.books import await_completed, pid_of, read_books, retry_the_dead
 from tests.chaos.events import LEASE_S, Director, Event, Record, Sizes, plan
 from tests.chaos.fleet import Fleet
 from tests.chaos.ledger import Execution, Ledger
@@ -96,7 +96,7 @@ async def _run(setting: Setting, scene: Scene) -> list[Row]:
         Row("what was done", ", ".join(f"{count} × {verb}" for verb, count in sorted(record.done.items()))),
         *books.rows(ledger, 0.02),
         Row("dead after three of our kills, run by a retry", f"{len(dead)} of {len(books.jobs):,}"),
-        _charges(record, ledger, books.jobs),
+        *_charges(record, ledger, books.jobs),
         *_times(record, ledger, books.jobs),
     ]  # fmt: skip
 
@@ -127,21 +127,28 @@ def _crashes_until(job: Job | None, pid: int) -> int:
     outcomes: list[str] = []
     for attempt in job.attempts if job else ():
         outcomes.append(attempt.outcome)
-        if f"-{pid}-" in attempt.worker:
+        if pid_of(attempt.worker) == pid:
             break
     return outcomes.count("crashed")
 
 
-def _charges(record: Record, ledger: Ledger, jobs: Mapping[str, Job | None]) -> Row:
-    """A child's death is seen, so it is a crash: it never has to wait for a lease."""
-    crashed = cut_off = 0
+def _charges(record: Record, ledger: Ledger, jobs: Mapping[str, Job | None]) -> list[Row]:
+    """A child's death is seen, so it is a crash and waits for no lease; a lease ends only where nobody kept it."""
+    crashed = cut_off = lapsed = unexpected = 0
     for at, pid in record.child_deaths:
         for lost in ledger.cut_off([pid], at):
             job = jobs.get(lost.job_id)
-            outcomes = [one.outcome for one in job.attempts if f"-{pid}-" in one.worker] if job else []
+            outcomes = [one.outcome for one in job.attempts if pid_of(one.worker) == pid] if job else []
             cut_off += 1
             crashed += "crashed" in outcomes
-    return all_row("runs that a child's death cut off, charged as crashes", crashed, cut_off)
+    for job in jobs.values():
+        for attempt in job.attempts if job else ():
+            lapsed += attempt.outcome == "lapsed"
+            unexpected += attempt.outcome == "lapsed" and pid_of(attempt.worker) not in record.unkept
+    return [
+        all_row("runs that a child's death cut off, charged as crashes", crashed, cut_off),
+        count_row("leases that ran out although their supervisor was there", unexpected, lapsed),
+    ]
 
 
 def _reruns(ledger: Ledger, at: float, pids: list[int]) -> Iterator[tuple[Execution, Execution]]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ironforge.job import Job, NewJob
 from ironforge.queue.backend import RedisQueue
 from ironforge.queue.working import LEASE_MS
-from tests.chaos.books import await_completed, read_books
+from tests.chaos.books import await_completed, pid_of, read_books
 from tests.chaos.fleet import Fleet, Group
 from tests.chaos.ledger import Ledger
 from tests.chaos.load import Load, queues_for
@@ -199,7 +199,7 @@ def _job_rows(cycles: Cycles, jobs: Sequence[Job]) -> list[Row]:
             if ended.outcome == "released":
                 waits.append((again.started_ms - ended.finished_ms) / 1000)
                 ran_s = (ended.finished_ms - ended.started_ms) / 1000
-                patient = int(ended.worker.rsplit("-", 2)[1]) not in cycles.hurried
+                patient = pid_of(ended.worker) not in cycles.hurried
                 early += patient and ran_s < DEADLINE_S - 0.1
             elif ended.outcome == "lapsed":
                 lapsed += 1

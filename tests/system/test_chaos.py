@@ -111,6 +111,7 @@ def _setting(folder: Path, name: str) -> Setting:
     return Setting(SEED, 1.0, find_server()[0], folder / name, lambda _: None)
 
 
+@pytest.mark.timeout(300)
 async def test_nothing_is_lost_by_kills_stops_zombies_and_signals() -> None:
     """All at the same time: they mostly wait for leases to run out."""
     with tempfile.TemporaryDirectory(prefix="if-") as folder:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from tests.chaos import recovery_handlers, recovery_losses
 from tests.chaos.arena import private_server
+from tests.chaos.closing import closing_row
 from tests.chaos.scorecard import Row, Setting
 from tests.redis_server import RedisServer
 
@@ -27,4 +28,5 @@ async def run(setting: Setting) -> list[Row]:
     with private_server(setting) as server:
         for part in PARTS:
             rows += await part(setting, server, random.Random(f"{setting.seed} {part.__name__}"))
+        rows.append(await closing_row(server.url))
     return rows

@@ -6,6 +6,7 @@ import random
 
 from ironforge.queue.backend import RedisQueue
 from tests.chaos.arena import private_server
+from tests.chaos.closing import closing_row
 from tests.chaos.scorecard import Row, Setting
 from tests.upgrades.fleet import Version, side_by_side
 from tests.upgrades.variant import make_next
@@ -21,10 +22,12 @@ async def run(setting: Setting) -> list[Row]:
         async with RedisQueue(server.url, "upgrades") as queue:
             setting.tell(f"upgrades: {jobs:,} jobs by two versions, {kills} kills")
             found = await side_by_side(queue, old, new, jobs, kills, random.Random(setting.seed))
+        closing = await closing_row(server.url)
     return [
         Row("jobs lost or not completed exactly once in the books", f"{found.lost} of {found.jobs:,}, {found.kills} kills", "0", found.lost == 0),
         Row("jobs of the newer form misread by the older version", f"{found.misread} of {found.newer:,}", "0", found.misread == 0),
         Row("jobs charged a retry", f"{found.charged} of {found.jobs:,}", "0", found.charged == 0),
         Row("runs by the older / the newer version", f"{found.runs[1]:,} / {found.runs[2]:,}"),
         Row("times the older one let a newer job go", f"{found.refused:,}"),
+        closing,
     ]  # fmt: skip

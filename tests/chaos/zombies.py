@@ -6,6 +6,7 @@ import asyncio
 from random import Random
 from typing import NamedTuple
 
+from tests.chaos.closing import closing_row
 from tests.chaos.frozen import FrozenTally, reclaimed, unclaimed
 from tests.chaos.pacing import all_row, count_row
 from tests.chaos.rolled_back import RolledBack, rolled_back
@@ -50,9 +51,10 @@ async def play(setting: Setting, sizes: Sizes) -> list[Row]:
         ]
         setting.tell("zombies: with stopped processes")
         real = await _stopped(setting, sizes, server.url)
+        closing = await closing_row(server.url)
     finally:
         server.stop()
-    return _rows(made, real, back)
+    return [*_rows(made, real, back), closing]
 
 
 async def _stopped(setting: Setting, sizes: Sizes, url: str) -> FrozenTally:

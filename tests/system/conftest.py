@@ -6,11 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ironforge.queue.auditor import audit
-from ironforge.queue.backend import RedisQueue
-
-# Who was killed may still have a lease: a job that came due since is late for a reason.
-FORGIVEN = {"overdue"}
+from tests.chaos.closing import disagreements
 
 
 @pytest.fixture(autouse=True)
@@ -18,14 +14,9 @@ async def books_agree(request: pytest.FixtureRequest, redis_url: str, namespace:
     """Looks at the test's namespace, or at all of them where the test has a server of its own."""
     own = request.getfixturevalue("server") if "server" in request.fixturenames else None
     yield
-    if own and not own.answers():  # the test left it killed
-        return
-    url, names = (own.url, None) if own else (redis_url, [namespace])
-    async with RedisQueue(url, "none") as queue:
-        if names is None:
-            names = [key.decode().removesuffix(":meta") async for key in queue.client.scan_iter("*:meta")]
-            names = [name for name in names if "{" not in name]
-    for name in names:
-        async with RedisQueue(url, name) as queue:
-            found = [one for one in (await audit(queue)).findings if one.rule not in FORGIVEN]
-        assert not found, f"namespace {name}: {found}"
+    if own is None:
+        found, _ = await disagreements(redis_url, [namespace])
+        assert not found
+    elif own.answers():  # else the test left it killed
+        found, _ = await disagreements(own.url)
+        assert not found

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import time
+from pathlib import Path
 
 from ironforge import Context, Forge, Retry
 from tests.system.tasks_forge import note
@@ -59,6 +60,23 @@ async def nap(mark: int, s: float = 0.3) -> None:
     note("start", mark)
     await asyncio.sleep(s)
     note("end", mark)
+
+
+@forge.task("gate")
+async def gate(mark: int) -> None:
+    """Until the test opens it."""
+    note("start", mark)
+    while not Path("gate").exists():
+        await asyncio.sleep(0.02)
+
+
+@forge.task("deaf", timeout_s=0.2, max_retries=0)
+async def deaf(mark: int) -> None:
+    while True:
+        try:
+            await asyncio.sleep(600)
+        except asyncio.CancelledError:
+            note("ignored", mark)
 
 
 @forge.task("blocks", timeout_s=1.0, max_retries=1)

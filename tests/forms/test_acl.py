@@ -23,7 +23,7 @@ from ironforge.queue.backend import RedisQueue
 from ironforge.queue.durability import concerns
 from tests.forms.nodes import Node
 from tests.needs import needs
-from tests.system.processes import await_port, environment, free_port, ironforge, running
+from tests.system.processes import ROOT, await_port, environment, free_port, ironforge, running
 from tests.waiting import eventually
 
 QUEUE = Path(acl.__file__).parent
@@ -206,3 +206,8 @@ async def _count(queue: RedisQueue, status: str, least: int) -> bool:
 def _field(entry: Any, name: str) -> str:
     fields = entry if isinstance(entry, dict) else dict(zip(entry[::2], entry[1::2], strict=True))
     return str(fields[name])
+
+
+def test_the_documents_show_the_line() -> None:
+    text = (ROOT / "docs" / "redis.md").read_text(encoding="utf-8")
+    assert f"\n{acl.acl_line('ironforge')}\n" in text

@@ -5,32 +5,22 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-import tempfile
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 from tests.model import drive
 from tests.model.invariants import INVARIANTS
-from tests.redis_server import RedisServer
-
-_TELL_EVERY_S = 2.0
-_EPISODES_APART = 10_000_000  # between the episode numbers of two processes
+from tests.model.proving import play, prove
 
 
 def main() -> int:
     chosen = _arguments()
     began = time.monotonic()
-    share = -(-chosen.transitions // chosen.processes)
     if chosen.episode is not None:
-        reports = [_part(chosen.redis_server, chosen.seed, 1, chosen.episode, None)]
-    elif chosen.processes == 1:
-        reports = [_part(chosen.redis_server, chosen.seed, share, 0, None)]
+        reports = [play(chosen.redis_server, chosen.seed, 1, chosen.episode)]
     else:
-        reports = _parts(chosen, share)
+        reports = prove(chosen.redis_server, chosen.seed, chosen.transitions, chosen.processes)
     return _print(reports, chosen.seed, time.monotonic() - began)
 
 
@@ -49,45 +39,6 @@ def _arguments() -> argparse.Namespace:
     if chosen.redis_server is None:
         chosen.redis_server = Path(find_server()[0])
     return chosen
-
-
-def _parts(chosen: argparse.Namespace, share: int) -> list[drive.Report]:
-    context = get_context("spawn")
-    done = context.Manager().dict()
-    with ProcessPoolExecutor(chosen.processes, mp_context=context) as pool:
-        running = [
-            pool.submit(_part, chosen.redis_server, chosen.seed, share, at * _EPISODES_APART, (done, at))
-            for at in range(chosen.processes)
-        ]
-        return [part.result() for part in running]
-
-
-def _part(
-    binary: Path, seed: int, transitions: int, first: int, shared: tuple[Any, int] | None
-) -> drive.Report:
-    told = time.monotonic()
-
-    def tell(report: drive.Report) -> None:
-        nonlocal told
-        if shared:
-            shared[0][shared[1]] = report.counts.transitions
-        if time.monotonic() - told >= _TELL_EVERY_S and (not shared or shared[1] == 0):
-            told = time.monotonic()
-            total = sum(shared[0].values()) if shared else report.counts.transitions
-            _tell(f"{total:,} transitions, {total / max(report.seconds, 0.1):,.0f}/s")
-
-    with tempfile.TemporaryDirectory(prefix="if-") as folder:
-        server = RedisServer(Path(folder), str(binary))
-        server.start()
-        try:
-            return drive.run(server.url, seed, transitions, first_episode=first, tell=tell)
-        finally:
-            server.stop()
-
-
-def _tell(line: str) -> None:
-    end = "" if sys.stderr.isatty() else "\n"
-    print(f"\r\033[K{line}" if not end else line, end=end, file=sys.stderr, flush=True)
 
 
 def _print(reports: list[drive.Report], seed: int, seconds: float) -> int:

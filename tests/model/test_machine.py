@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +12,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
+import ironforge.queue
 from tests.model import drive
 from tests.model.machine import Machine
 from tests.model.rules import RULES, Rule
 from tests.model.wire import Wire
 
+LUA = Path(ironforge.queue.__file__).parent / "lua"
 TRANSITIONS = 50_000  # in all, in parts, so that each ends in time also on a busy machine
 PARTS = 5
 BY_HYPOTHESIS = 60  # sequences of up to 50 rules
@@ -69,3 +73,19 @@ def _as_method(machine: Machine, one: Rule) -> Any:
 
     step.__name__ = one.name
     return rule(data=st.data())(step)
+
+
+def test_a_mistake_is_found_cut_down_and_played_again(url: str, tmp_path: Path) -> None:
+    lua = tmp_path / "lua"
+    shutil.copytree(LUA, lua)
+    path = lua / "progress.lua"
+    path.write_text(
+        path.read_text().replace("job[1] ~= 'running' or job[2] ~= ARGV[2]", "job[1] ~= 'running'")
+    )
+    found = drive.run(url, SEED, TRANSITIONS, lua)
+    assert found.failure is not None and found.episode is not None
+    assert 4 in found.numbers
+    steps = int(found.failure.split()[1])
+    assert steps <= 12, found.failure
+    again = drive.run(url, SEED, 1, lua, first_episode=found.episode, shrink=False)
+    assert again.numbers == found.numbers

@@ -134,21 +134,22 @@ def _crashes_until(job: Job | None, pid: int) -> int:
 
 def _charges(record: Record, ledger: Ledger, jobs: Mapping[str, Job | None]) -> list[Row]:
     """A child's death is seen, so it is a crash and waits for no lease; a lease ends only where nobody kept it."""
-    crashed = cut_off = lapsed = unexpected = 0
+    killed = {pid for _, pid in record.child_deaths}
+    crashed = cut_off = 0
     for at, pid in record.child_deaths:
         for lost in ledger.cut_off([pid], at):
             job = jobs.get(lost.job_id)
             outcomes = [one.outcome for one in job.attempts if pid_of(one.worker) == pid] if job else []
             cut_off += 1
             crashed += "crashed" in outcomes
-    for job in jobs.values():
-        for attempt in job.attempts if job else ():
-            lapsed += attempt.outcome == "lapsed"
-            unexpected += attempt.outcome == "lapsed" and pid_of(attempt.worker) not in record.unkept
+    ends = [(one.outcome, pid_of(one.worker)) for job in jobs.values() if job for one in job.attempts]
+    crashes = [pid for outcome, pid in ends if outcome == "crashed"]
+    lapses = [pid for outcome, pid in ends if outcome == "lapsed"]
     return [
         all_row("runs that a child's death cut off, charged as crashes", crashed, cut_off),
-        count_row("leases that ran out although their supervisor was there", unexpected, lapsed),
-    ]
+        count_row("crashes of processes that nobody killed", len([pid for pid in crashes if pid not in killed]), len(crashes)),
+        count_row("leases that ran out although their supervisor was there", len([pid for pid in lapses if pid not in record.unkept]), len(lapses)),
+    ]  # fmt: skip
 
 
 def _reruns(ledger: Ledger, at: float, pids: list[int]) -> Iterator[tuple[Execution, Execution]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,8 +30,9 @@ class Scene(NamedTuple):
     bench: Bench
     http: httpx.AsyncClient
 
-    def worker(self, *words: str) -> None:
-        self.bench.worker("--concurrency", "4", *words, target=TARGET)
+    def worker(self, *words: str) -> subprocess.Popen[bytes]:
+        """Its supervisor, ready."""
+        return self.bench.worker("--concurrency", "4", *words, target=TARGET)
 
     async def completed(self, job_ids: list[str], timeout_s: float = 30) -> None:
         """Until all of these jobs completed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -20,6 +22,15 @@ pytestmark = needs_faketime()
 
 async def _began(on: Scene, count: int) -> None:
     await eventually(lambda: len(on.bench.lines("start")) >= count, 20, f"{count} run")
+
+
+async def _reaper_looked(on: Scene, since_ms: int) -> bool:
+    tick = int(await on.queue.client.hget(on.queue.keys.meta, "reap_tick") or 0)
+    return since_ms <= tick < since_ms + 60_000
+
+
+async def _is_renewed(on: Scene) -> bool:
+    return all(0 < worker.lease_s <= 15 for worker in await on.queue.workers())
 
 
 @pytest.mark.parametrize("days", ["+1d", "-1d"])
@@ -59,14 +70,20 @@ async def test_redis_clock_jumps(jump_s: int, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(overview, "_HEALTH_S", 0.2)
     with server(*EVERYSEC, binary=EMBEDDED, faked_clock=True) as redis:
         async with scene(redis, tmp_path) as on:
-            on.worker()
+            supervisor = on.worker()
             for at in range(4):
                 await on.queue.enqueue(NewJob("nap", b'{"mark":%d,"s":3}' % at))
             await _began(on, 4)
             (before,) = [worker.id for worker in await on.queue.workers()]
             async with submitting(on.queue, kind="padded", pause_s=0.02) as submitter:
                 await eventually(lambda: len(submitter.accepted) > 5, 20)
+                os.kill(
+                    supervisor.pid, signal.SIGSTOP
+                )  # so that the reaper looks before the lease is renewed
                 redis.move_clock(jump_s)
+                moved_ms = await on.queue.now_ms()
+                await eventually(lambda: _reaper_looked(on, moved_ms), 20, "the reaper looked at the leases")
+                os.kill(supervisor.pid, signal.SIGCONT)
 
                 async def told() -> bool:
                     return ("clock", "warn") in await on.attention()
@@ -79,6 +96,7 @@ async def test_redis_clock_jumps(jump_s: int, tmp_path: Path, monkeypatch: pytes
             await on.completed(list(submitter.accepted))
             later = await on.queue.enqueue(NewJob("padded", delay_ms=500))
             await on.completed([later.id], 15)
+            await eventually(lambda: _is_renewed(on), 15, "the lease is renewed")
             assert [worker.id for worker in await on.queue.workers()] == [before], "nobody was reaped"
             assert await on.lapses() == 0 and len(on.bench.lines("start")) == 4, "nothing ran twice"
             await on.is_well()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ironforge.cli.output import coloured
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ironforge.queue.repair import Repaired
 
 ROUNDS = 3  # what hides behind a damage shows at the next look
+MOST_KEPT = 10_000  # repairs that --json shows
 _SHOW_EVERY_S = 0.1
 
 
@@ -73,32 +74,41 @@ async def look_at_books(queue: RedisQueue, sample: int | None, progress: Progres
     ]
 
 
-async def repair_books(
-    queue: RedisQueue, args: argparse.Namespace, progress: Progress
-) -> list[dict[str, object]]:
-    """What was repaired, or with --dry-run would be. Asks first, unless --yes is given."""
+@dataclass(slots=True)
+class Repairs:
+    """What was repaired, or would be: how much, and the first of it."""
+
+    count: int = 0
+    first: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
+
+
+async def repair_books(queue: RedisQueue, args: argparse.Namespace, progress: Progress) -> Repairs:
+    """Asks first, unless --yes or --dry-run is given. Told as it goes, since there may be a million."""
     from ironforge.queue.repair import repair
 
+    made = Repairs()
     if not args.dry_run and not args.yes and not await _is_wanted(queue, progress):
-        return []
-    repairs: list[dict[str, object]] = []
-    seen: set[Finding] = set()
+        return made
+    told: set[Finding] = set()
     for _ in range(1 if args.dry_run else ROUNDS):
-        before = len(repairs)
+        before = made.count
         async for one in repair(queue, dry_run=args.dry_run, tell=progress.tell):
-            if not one.done or one.finding in seen:  # the same thing may be met twice
+            if not one.done or one.finding in told:
                 continue
-            seen.add(one.finding)
-            repairs.append(_record(one))
+            made.count += 1
+            if made.count <= MOST_KEPT:
+                made.first.append(_record(one))
+                if args.dry_run:  # nothing changes, so the same thing is met by each way that leads to it
+                    told.add(one.finding)
             progress.clear()
             if not args.json:
                 _print(one, "would" if args.dry_run else "repaired")
         progress.clear()
-        if len(repairs) == before:
+        if made.count == before:
             break
     if args.dry_run and not args.json:
-        print(f"{len(repairs):,} repairs would be made; nothing was changed\n")
-    return repairs
+        print(f"{made.count:,} repairs would be made; nothing was changed\n")
+    return made
 
 
 async def _is_wanted(queue: RedisQueue, progress: Progress) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ironforge import config
-from ironforge.cli.books import Check, Progress, look_at_books, repair_books
+from ironforge.cli.books import Check, Progress, Repairs, look_at_books, repair_books
 from ironforge.cli.output import add_json, coloured, print_json
 from ironforge.errors import StartupError, StoreUnavailable
 from ironforge.safe_text import safe_text
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     well = all(check.well for check in checks)
     if args.json:
         report = {"well": well, "checks": [asdict(check) for check in checks]}
-        print_json({**report, "repairs": repairs} if args.repair else report)
+        print_json({**report, "repaired": repairs.count, "repairs": repairs.first} if args.repair else report)
     else:
         _print(checks)
     return 0 if well else 1
@@ -78,14 +78,12 @@ def _count(word: str) -> int:
     return int(word)
 
 
-async def _examine(
-    settings: config.Settings, args: argparse.Namespace
-) -> tuple[list[Check], list[dict[str, object]]]:
+async def _examine(settings: config.Settings, args: argparse.Namespace) -> tuple[list[Check], Repairs]:
     """The checks, after the repairs that were asked for, and these."""
     from ironforge.forge import Forge
 
     forge = Forge(settings=settings)
-    repairs: list[dict[str, object]] = []
+    repairs = Repairs()
     try:
         queue = await forge.connect(check=False)
         health = await queue.health()

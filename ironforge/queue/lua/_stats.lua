@@ -43,7 +43,11 @@ end
 
 local function write_stats()
   for name, histogram in pairs(histograms) do
-    for part, by in pairs(histogram) do count(name .. '|' .. part, by) end
+    local is_wait = string.sub(name, 1, 5) == 'wait|'
+    for part, by in pairs(histogram) do
+      count(name .. '|' .. part, by)
+      if is_wait and part ~= 'sum' then count_in_slot('wait|' .. part, by) end -- there not told apart by kind
+    end
   end
   for field, by in pairs(totals) do redis.call('HINCRBY', P .. 'stats', field, by) end
   if next(slot) then

@@ -124,11 +124,6 @@ if #claimed > 0 then
   redis.call('SADD', claims, unpack(claimed))
   redis.call('HSET', worker, 'lane:' .. lane, token)
 end
-for _, histogram in pairs(histograms) do -- of waits: a claim observes nothing else
-  for at, by in pairs(histogram) do
-    if at ~= 'sum' then count_in_slot('wait|' .. at, by) end
-  end
-end
 write_moves()
 write_queues()
 write_stats()

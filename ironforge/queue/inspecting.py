@@ -75,6 +75,7 @@ class Inspection:
     sample: int | None = None
     tell: Callable[[Looked], None] | None = None
     _queues: set[str] = field(default_factory=set[str])
+    _unknown: set[str] = field(default_factory=set[str])
     _lists_seen: set[str] = field(default_factory=set[str])
     _workers: set[str] = field(default_factory=set[str])
     _waiting: list[tuple[str, Finding]] = field(default_factory=list[tuple[str, Finding]])
@@ -158,7 +159,9 @@ class Inspection:
     async def _lists(self) -> AsyncIterator[Finding]:
         """Every queue, and every entry of its indexes."""
         keys = self.shard.keys
-        self._queues |= {_text(name) for name in await self._ask("SMEMBERS", keys.queues) or ()}
+        known = {_text(name) for name in await self._ask("SMEMBERS", keys.queues) or ()}
+        self._unknown = self._queues - known
+        self._queues |= known
         for batch in _cut(sorted(self._queues)):
             for name in batch if self.shards > 1 else ():
                 if shard_of_name(name, self.shards) != self.at:
@@ -210,7 +213,7 @@ class Inspection:
     async def _ledger(self) -> AsyncIterator[Finding]:
         try:
             found = await self.shard.call(
-                "read_ledger", MOST_QUEUES, *map(raw, sorted(self._queues)[:MOST_QUEUES])
+                "read_ledger", MOST_QUEUES, *map(raw, sorted(self._unknown)[:MOST_QUEUES])
             )
         except ResponseError as error:
             if "WRONGTYPE" in str(error):  # of one of the keys, which was said already

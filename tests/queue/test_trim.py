@@ -116,3 +116,22 @@ async def test_what_is_removed_is_counted(queue: RedisQueue, stopped: Stopped) -
     assert await stopped.call("trim", 100, 100, "mail") == 3
     assert (await queue.read_stats()).others["removed"] == 2
     assert list(await stopped.scores("q:mail:queued")) == ["c"]
+
+
+async def test_a_tick_goes_on_while_there_is_more(queue: RedisQueue, lane: Lane) -> None:
+    for _ in range(7):
+        await _completed(queue, lane)
+    await move_clock(queue, DAY_MS + 1)
+    assert await queue.trim(limit=2) == 7
+
+
+async def test_the_limit_of_a_call_is_for_all_queues_together(queue: RedisQueue) -> None:
+    mail = await Lane(queue, "w2", ("default", "mail")).register()
+    await queue.enqueue_many([NewJob("greet", queue=name) for name in ("default", "default", "mail", "mail")])
+    for job in await mail.claim(4):
+        await mail.settle(job, "completed")
+    cancelled = await queue.enqueue(NewJob("greet"))
+    await queue.cancel(cancelled.id)
+    await move_clock(queue, DAY_MS + 1)
+    assert await queue.trim(limit=3, spend_s=0) == 3
+    assert await queue.trim(keep=0, limit=3, spend_s=0) == 2

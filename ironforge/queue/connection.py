@@ -187,6 +187,11 @@ def store_errors() -> Generator[None]:
         raise StoreUnavailable("Redis refused the user or password of REDIS_URL") from None
     except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
         raise StoreUnavailable(_connection_words(error)) from None
+    except RuntimeError as error:
+        # uvloop's word for a connection that was reset between two steps of one call.
+        if "handler is closed" not in str(error):
+            raise
+        raise StoreUnavailable(_connection_words(error)) from None
     except redis_errors.ResponseError as error:
         word = str(error).split(" ", 1)[0].rstrip(":")
         kind = word if word in _PASSING else _kind_of(error)

@@ -22,6 +22,8 @@ class Pool(BlockingConnectionPool):
                 idle.mark_for_reconnect()
 
     async def ensure_connection(self, connection: Any) -> None:
-        if connection.should_reconnect():
+        writer = connection._writer
+        # One that was reset while idle: redis-py would find out by writing to it.
+        if connection.should_reconnect() or (writer is not None and writer.is_closing()):
             await connection.disconnect(nowait=True)
         await super().ensure_connection(connection)

@@ -68,9 +68,9 @@ class Site:
     async def findings(self) -> list[str]:
         return [f"{one.rule}: {one.subject} {one.detail}" for one in (await audit(self.direct)).findings]
 
-    def longest_pause_s(self, since: float) -> float:
-        """Between two ends of runs after an instant, and from it to the first."""
-        ends = [since, *(at for at in self.ends() if at > since)]
+    def longest_pause_s(self, since: float, until: float | None = None) -> float:
+        """Between two ends of runs after an instant, and from it to the first; up to `until` while work goes on."""
+        ends = [since, *(at for at in self.ends() if at > since), *((until,) if until else ())]
         return max((b - a for a, b in itertools.pairwise(ends)), default=0.0)
 
     def rss_bytes(self, pid: int) -> int:

@@ -13,6 +13,7 @@ from ironforge.embedded import find_server
 from ironforge.errors import StoreUnavailable
 from ironforge.job import NewJob
 from ironforge.queue.backend import RedisQueue
+from ironforge.queue.producing import BATCH
 from tests.forms.failovers import Record, move_and_kill
 from tests.forms.nodes import Cluster
 from tests.forms.trial import Trial
@@ -54,6 +55,20 @@ async def test_while_a_slot_moves_its_scripts_wait_and_nothing_is_torn(
         assert await lane.settle(claimed[0], "completed") == "ok"
         assert len(await lane.claim(30)) == 15
         await check_books(queue)
+
+
+async def test_whoever_knew_the_old_place_is_led_to_the_new_one_at_once(
+    cluster: Cluster, namespace: str
+) -> None:
+    async with RedisQueue(cluster.url, namespace) as reader, RedisQueue(cluster.url, namespace) as writer:
+        job = await reader.enqueue(NewJob("greet"))
+        await writer.read_queues()
+        slot = key_slot(reader.keys.prefix.encode())
+        cluster.move_slot(slot, next(node for node in cluster.masters() if node is not cluster.owner(slot)))
+        # A single command; a pipeline of two calls, which loads their script first.
+        assert (await reader.get(job.id)).kind == "greet"
+        assert len(await writer.enqueue_many([NewJob("greet") for _ in range(BATCH + 1)])) == BATCH + 1
+        assert (await reader.read_queue("default")).queued == BATCH + 2
 
 
 async def test_slots_are_spread_and_every_script_stays_in_its_own(cluster: Cluster, namespace: str) -> None:

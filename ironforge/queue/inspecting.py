@@ -18,7 +18,7 @@ from ironforge.queue.rules import RULES
 from ironforge.queue.shard import Shard
 
 STEP = 500  # keys or members that one command asks for
-TOGETHER = 50  # jobs that one script call judges: about a millisecond
+TOGETHER = 25  # jobs that one script call judges: about half a millisecond, for which others wait
 LATE_MS = 3_500  # two surveys that miss it, and a second
 PATIENCE_S = LATE_MS / 1000 + 0.1  # after it, a head that somebody moves has moved
 MOST_QUEUES = 1_000  # of which the ledger is added up, within one script

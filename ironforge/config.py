@@ -44,7 +44,7 @@ def _default_data_dir() -> Path:
 class Settings:
     """Everything that can be set from outside. `explicit` names what was not left at its default."""
 
-    redis_url: str | None = None
+    redis_url: str | None = field(default=None, repr=False)  # it may hold a password
     redis_server: str | None = None
     allowed_hosts: tuple[str, ...] = ()
     bind_addr: str = "127.0.0.1:3000"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
+from ironforge import config
 from ironforge.errors import ConfigError
 from ironforge.queue.connection import make_client
 from ironforge.queue.slots import key_of
 from ironforge.queue.urls import RedisUrl, parse_redis_url
+from tests.system.processes import environment, ironforge
 
 ONE = (("h1", 6379),)
 
@@ -116,3 +121,18 @@ def test_a_password_is_in_no_picture_of_a_client() -> None:
 )
 def test_the_key_that_says_where_a_command_goes(command: tuple[object, ...], key: bytes | None) -> None:
     assert key_of(command) == key
+
+
+@pytest.mark.parametrize("command", ["worker", "server", "doctor"])
+def test_commands_end_with_2_and_one_sentence(command: str, tmp_path: Path) -> None:
+    env = environment("redis+sentinel://:hunter2@h1", "t", BIND_ADDR="127.0.0.1:0")
+    found = subprocess.run(
+        ironforge(command), env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
+    )  # fmt: skip
+    assert found.returncode == 2, found.stderr
+    assert "names no service" in found.stderr
+    assert "Traceback" not in found.stderr and "hunter2" not in found.stderr
+
+
+def test_settings_in_words_hold_no_password() -> None:
+    assert "hunter2" not in repr(config.Settings(redis_url="redis://:hunter2@h1"))

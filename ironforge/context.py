@@ -7,7 +7,7 @@ import json
 import logging
 import secrets
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +72,7 @@ class Context:
         return Told()
 
     @asynccontextmanager
-    async def lock(self, name: str, *, ttl_s: float = 30.0) -> AsyncIterator[None]:
+    async def lock(self, name: str, *, ttl_s: float = 30.0) -> AsyncGenerator[None]:
         """Holds a lock that one job in the whole namespace can hold; waits for it, however long; renews it while held.
 
         When the lock is lost all the same (Redis away for longer than `ttl_s`), the body is cancelled.

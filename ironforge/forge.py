@@ -65,7 +65,8 @@ class Client:
     def settings(self) -> config.Settings:
         """Read on first use, so that importing a module with a Forge touches nothing."""
         if self._settings is None:
-            self._settings = config.load(**self._given)
+            given: dict[str, Any] = self._given
+            self._settings = config.load(**given)
         return self._settings
 
     async def connect(self, *, check: bool = True, allow_unsafe: bool = False) -> RedisQueue:
@@ -289,7 +290,7 @@ class Forge(Client):
         """
         if callable(kind):
             return Registrar(self, None, TaskOptions())(kind)
-        chosen = {**options, "priority": Priority(options.get("priority", Priority.MEDIUM))}
+        chosen: dict[str, Any] = {**options, "priority": Priority(options.get("priority", Priority.MEDIUM))}
         return Registrar(self, kind, TaskOptions(**chosen))
 
     def handler(self, handler: JobHandler) -> JobHandler:

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from ironforge.errors import ConfigError
 from ironforge.safe_text import safe_text
@@ -28,10 +28,10 @@ def configure(levels: str = "info", form: str | None = None, stream: TextIO | No
     Raises:
         ConfigError: a level that does not exist.
     """
-    stream = stream or sys.stderr
-    form = form or ("console" if stream.isatty() else "json")
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonFormatter() if form == "json" else ConsoleFormatter(_wants_colour(stream)))
+    written_to: TextIO = stream or cast(TextIO, sys.stderr)
+    form = form or ("console" if written_to.isatty() else "json")
+    handler = logging.StreamHandler(written_to)
+    handler.setFormatter(JsonFormatter() if form == "json" else ConsoleFormatter(_wants_colour(written_to)))
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(logging.INFO)
     for part in levels.split(","):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from ironforge.forge import Forge
@@ -32,7 +32,7 @@ _ENDED = (JobStatus.COMPLETED, JobStatus.DEAD, JobStatus.CANCELLED)
 @asynccontextmanager
 async def running(
     forge: Forge, *, queues: Sequence[str] = ("default",), concurrency: int = 10
-) -> AsyncIterator[None]:
+) -> AsyncGenerator[None]:
     """A worker in this loop for the time of the block.
 
     At its end running jobs may finish; when it ends by an error they are released at once.

@@ -53,9 +53,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--allow-unsafe-redis", action="store_true", help="run on a Redis that may lose jobs")
 
 
+def _leave(*_: object) -> None:
+    os._exit(0)
+
+
 def run(args: argparse.Namespace) -> int:
     # Asked to stop before there is anything to stop: while the rest is imported.
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGTERM, _leave)
     if args.durability:  # its child processes, and what their handlers submit, go by it too
         os.environ["IRONFORGE_DURABILITY"] = args.durability
     settings = config.load(shards=args.shards)

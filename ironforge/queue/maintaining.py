@@ -69,6 +69,8 @@ class Maintaining(Namespace):
         """Shards that have queues, with their names; `default` counts as one."""
         home = await self.of_queue(DEFAULT_QUEUE)
         for shard in await self.all_shards():
-            names = await shard.queue_names() | ({DEFAULT_QUEUE} if shard is home else set())
+            names = await shard.queue_names()
+            if shard is home:
+                names.add(DEFAULT_QUEUE)
             if names:
                 yield shard, sorted(names)

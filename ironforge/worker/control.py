@@ -40,8 +40,9 @@ class ChildOrder:
 
     @classmethod
     def from_json(cls, text: str) -> ChildOrder:
-        fields = json.loads(text)
-        return cls(**{**fields, "queues": tuple(fields["queues"])})
+        fields: dict[str, Any] = json.loads(text)
+        fields["queues"] = tuple(fields["queues"])
+        return cls(**fields)
 
 
 def hello(settings: Settings, tasks: TaskRegistry) -> dict[str, Any]:

@@ -136,7 +136,8 @@ class Crew:
             tasks = (*background, *self._serving, leaving)
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, lanes, return_exceptions=True)
+            everything: list[asyncio.Future[Any]] = [*tasks, lanes]
+            await asyncio.gather(*everything, return_exceptions=True)
             await self._processes.close()
             self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -157,7 +158,7 @@ class Crew:
         """After the end: handlers whose jobs are not this worker's any more are cancelled, in a process that goes on."""
         for run in list(self._runs.values()):
             self._stop_run(run, "released")
-        left = set().union(*(lane.tasks for lane in self._lanes))
+        left = {task for lane in self._lanes for task in lane.tasks}
         if left:
             await asyncio.wait(left, timeout=RELEASE_S)
 

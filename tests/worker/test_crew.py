@@ -63,12 +63,12 @@ def tasks(redis_url: str, namespace: str) -> Tasks:
 
 @asynccontextmanager
 async def serving(
-    queue: RedisQueue, forge: Forge, board: Board | None = None, **options: object
+    queue: RedisQueue, forge: Forge, board: Board | None = None, wid: str = "w", **options: object
 ) -> AsyncIterator[tuple[Crew, asyncio.Task[None]]]:
     chosen = CrewOptions(**{"concurrency": 2, "grace_s": 0.2, "shutdown_timeout_s": 0.2, **options})  # type: ignore[arg-type]
     info = WorkerInfo("h", 1, 1, "", ("default",), chosen.concurrency)
-    assert await queue.register("w", info, lease_ms=60_000)
-    crew = Crew(queue, "w", forge.tasks, chosen, board)
+    assert await queue.register(wid, info, lease_ms=60_000)
+    crew = Crew(queue, wid, forge.tasks, chosen, board)
     task = asyncio.create_task(crew.serve())
     try:
         yield crew, task
@@ -105,10 +105,13 @@ async def test_an_idle_worker_learns_by_its_claim_that_it_lost_its_lease(
 async def test_what_a_stuck_handler_says_later_changes_nothing(
     queue: RedisQueue, tasks: Tasks, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with serving(queue, tasks.forge) as (crew, _):
+    async with serving(queue, tasks.forge, concurrency=1) as (crew, task):
         job = await queue.enqueue(NewJob("deaf", timeout_ms=200, max_retries=0))
         (dead,) = await ended(queue, [job], 5)
         assert dead.last_error and dead.last_error.type == "TimeLimitExceeded" and crew.recycled
+        (lane,) = crew._lanes  # pyright: ignore[reportPrivateUsage]
+        assert lane.free == 0, "its slot is lost"
+        await asyncio.wait_for(asyncio.shield(task), 10)  # without being asked
         tasks.go_on.set()
     gc.collect()  # an error of a task that nobody waits for would be told here
     assert await queue.get(job.id) == dead and dead.result is None
@@ -167,6 +170,28 @@ async def test_only_what_runs_is_on_the_page(queue: RedisQueue, tasks: Tasks) ->
         await ended(queue, waiting)
         assert board.read().runs == ()
     board.close()
+
+
+async def test_a_mark_that_a_leaving_worker_took_wakes_another(
+    queue: RedisQueue, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both wait for it, and Redis gives it to the one that has waited longer."""
+    monkeypatch.setattr(under_test, "LONGEST_SLEEP_S", 60)
+
+    async def waiting(count: int) -> bool:
+        return (await queue.client.info("clients"))["blocked_clients"] >= count
+
+    async with serving(queue, tasks.forge, wid="leaving", shutdown_timeout_s=60) as (leaving, _):
+        first = await queue.enqueue(NewJob("waits"))
+        await eventually(lambda: tasks.begun, 5)
+        await eventually(lambda: waiting(1), 5, "its other slot is idle")
+        async with serving(queue, tasks.forge, wid="staying"):
+            await eventually(lambda: waiting(2), 5)
+            leaving.stop()
+            await eventually(lambda: leaving.draining, 5)
+            await ended(queue, [await queue.enqueue(NewJob("quick"))], 20)
+            tasks.go_on.set()
+            await ended(queue, [first])
 
 
 async def test_processes_of_handlers_end_with_their_worker(

@@ -175,7 +175,9 @@ async def test_stuck_ones_are_replaced_at_once_but_not_without_end(queue: RedisQ
         assert {job.status for job in await ended(queue, [*gates, waiting], 40)} == {JobStatus.COMPLETED}
 
 
-async def test_a_stop_waits_for_what_drains_already(queue: RedisQueue, tmp_path: Path) -> None:
+async def test_a_stop_waits_for_what_drains_already(
+    queue: RedisQueue, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with supervising(HARD, shutdown_timeout_s=100) as running:
         gate = await queue.enqueue(NewJob("gate", b'{"mark":1}'))
         await is_running(queue, gate)
@@ -188,6 +190,7 @@ async def test_a_stop_waits_for_what_drains_already(queue: RedisQueue, tmp_path:
         (tmp_path / "gate").touch()
         assert await running.ended(30) == 0
     assert (await queue.get(gate.id)).status is JobStatus.COMPLETED
+    assert "died" not in caplog.text, "both ended as they were meant to"
 
 
 def _watching(running: Running, stuck: int) -> Callable[[], bool]:

@@ -66,6 +66,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, metavar="N", help="so many of them, by the seed")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="replays a sample")
     parser.add_argument("--quick", action="store_true", help="the script's own tests only")
+    parser.add_argument("--no-model", action="store_true", help="the tests of the queue only")
     return parser.parse_args()
 
 
@@ -100,7 +101,7 @@ class _Run:
         from ironforge.embedded import find_server
 
         began = time.monotonic()
-        model = not self._chosen.quick and (_ROOT / "tests" / "model" / "drive.py").exists()
+        model = not (self._chosen.quick or self._chosen.no_model)
         with Pool(session.items, str(find_server()[0]), self._chosen.jobs) as pool:
             try:
                 reach = None

@@ -161,8 +161,10 @@ def _run_tests(
 def _run_model(server: RedisServer, pipe: int) -> None:
     from tests.model import drive
 
-    os.write(pipe, Told("model").line())
+    def tell(_: drive.Report) -> None:
+        os.write(pipe, Told("model").line())
+
     began = time.perf_counter()
-    report = drive.run(server.url, _MODEL_SEED, _MODEL_TRANSITIONS, shrink=False)
+    report = drive.run(server.url, _MODEL_SEED, _MODEL_TRANSITIONS, shrink=False, tell=tell)
     why = report.failure or ""
     os.write(pipe, Told("model", True, not why, time.perf_counter() - began, why[-1500:]).line())

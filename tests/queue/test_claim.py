@@ -278,3 +278,23 @@ async def test_a_ghost_among_the_suspects_is_dropped(stopped: Stopped) -> None:
     assert (await stopped.claim())[3] == []
     assert await stopped.scores("q:mail:suspects") == {}
     assert "alone" not in await stopped.hash("worker:w")
+
+
+async def test_a_claim_that_comes_after_a_later_one_takes_nothing(
+    queue: RedisQueue, stopped: Stopped
+) -> None:
+    await stopped.register()
+    for at in range(4):
+        await stopped.enqueue(f"j{at}")
+    assert (await stopped.claim(token="10.a"))[3][0] == "j0"
+    assert (await stopped.hash("worker:w"))["turn:0"] == "16"
+    await stopped.put("worker:w:orders", "SADD", "quiet")
+    before = await dump(queue)
+    assert await stopped.claim(token="f.b") == ["ok", ["quiet"], -1, []]
+    assert await dump(queue) == before
+    assert (await stopped.claim(token="10.a"))[3][0] == "j0", "the same one again"
+    assert (await stopped.claim(token="10.c"))[3][0] == "j1", "another of the same turn"
+    assert (await stopped.claim(token="f.d", lane=1))[3][0] == "j2", "another lane counts for itself"
+    assert (await stopped.claim(token="11.e"))[3][0] == "j3"
+    assert (await stopped.hash("worker:w"))["turn:0"] == "17"
+    await stopped.put("worker:w:orders", "DEL")

@@ -4,6 +4,7 @@
 
 local ATTEMPTS_KEPT = 10
 local COMPLETED_MS = 86400000
+local now_text = string.format('%.0f', now_ms) -- a number is turned into text at each use, which costs more than a read
 local MAX_CRASHES = 3
 local MAX_LAPSES = 20
 

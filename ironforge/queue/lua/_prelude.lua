@@ -13,7 +13,6 @@ local SLOT_TTL_S = 3600
 local clock = redis.call('TIME')
 local now_us = clock[1] * 1000000 + clock[2]
 local now_ms = math.floor(now_us / 1000)
-local now_text = string.format('%.0f', now_ms) -- a number is turned into text at each use, which costs more than a read
 
 local function job_key(id) return P .. 'job:' .. id end
 local function queue_key(queue, part) return P .. 'q:' .. queue .. ':' .. part end

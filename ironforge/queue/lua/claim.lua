@@ -34,7 +34,7 @@ if known[1] == token then -- the reply of this very claim was lost: give it agai
   return { 'ok', orders, 0, jobs }
 end
 
-local first_fence = '1:' .. token
+local first_fence, now_text = '1:' .. token, string.format('%.0f', now_ms)
 local waits = {}
 
 -- What a claim reads out of a job's fields: the fence it gets, and its kind.

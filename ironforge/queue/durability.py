@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
 from redis import exceptions as redis_errors
@@ -56,7 +56,45 @@ class Disk(NamedTuple):
         return self.appendonly is False or (self.appendonly is True and self.appendfsync is not None)
 
 
-async def read_info(client: RedisClient) -> dict[str, Any]:
+class Node(NamedTuple):
+    """One server: its answer to INFO, {} where that is refused to us, and how it keeps its data."""
+
+    info: dict[str, Any]
+    disk: Disk
+
+
+_CLASSES = ("unknown", "none", "everysec", "always")
+
+
+def weakest(nodes: Sequence[Node]) -> Node:
+    """In each respect as the worst of them: a namespace on several servers is as safe as that."""
+    if len(nodes) == 1:
+        return nodes[0]
+    infos = [node.info for node in nodes]
+    policies = [info.get("maxmemory_policy") for info in infos]
+    fullest = max(
+        infos, key=lambda info: info.get("used_memory", 0) / (info.get("maxmemory", 0) or float("inf"))
+    )
+    fewest = min(infos, key=online_replicas)
+    merged = {
+        **infos[0],
+        **{name: value for name, value in fewest.items() if name.startswith(("slave", "connected_slaves"))},
+        **{name: fullest[name] for name in ("used_memory", "maxmemory") if name in fullest},
+        "maxmemory_policy": next((policy for policy in policies if policy != "noeviction"), "noeviction"),
+        "role": "slave" if any(info.get("role") == "slave" for info in infos) else "master",
+    }
+    disk = min((node.disk for node in nodes), key=lambda disk: _CLASSES.index(disk.word))
+    failing = any(node.disk.failing for node in nodes)
+    return Node(merged if all(infos) else {}, disk._replace(failing=failing))
+
+
+async def read_node(client: RedisClient) -> Node:
+    """Raises StoreUnavailable."""
+    info = await _read_info(client)
+    return Node(info, await _read_disk(client, info))
+
+
+async def _read_info(client: RedisClient) -> dict[str, Any]:
     """What Redis says of itself; nothing where INFO is refused to this user. Raises StoreUnavailable."""
     with store_errors():
         try:
@@ -68,12 +106,7 @@ async def read_info(client: RedisClient) -> dict[str, Any]:
     return info
 
 
-async def read_disk(client: RedisClient, info: dict[str, Any]) -> Disk:
-    """How this Redis keeps its data. Raises StoreUnavailable.
-
-    Args:
-        info: its answer to INFO.
-    """
+async def _read_disk(client: RedisClient, info: dict[str, Any]) -> Disk:
     failing = "err" in (info.get("aof_last_write_status"), info.get("rdb_last_bgsave_status"))
     return Disk(bool(int(info.get("aof_enabled", 0))) if info else None, await _appendfsync(client), failing)
 

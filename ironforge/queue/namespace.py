@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from typing import Any
+from urllib.parse import urlsplit
 
 from ironforge.errors import ConfigError, JobNotFound, StartupError
 from ironforge.job import shard_of
 from ironforge.queue.connection import store_errors
-from ironforge.queue.durability import read_disk, read_info, refuse_undurable
+from ironforge.queue.durability import Node, read_node, refuse_undurable, weakest
 from ironforge.queue.keys import Keys, namespace_meta, shard_of_name
 from ironforge.queue.shard import Clients, Shard
 from ironforge.queue.versions import agree
@@ -59,14 +60,25 @@ class Namespace:
             StartupError: it is too old, evicts keys, keeps less than was asked for, or its namespace was split
                 differently.
         """
-        info = await read_info(self._clients.calls)
+        info, disk = await self.read_redis()
         if not info:
             log.warning("INFO is refused to this Redis user: its version and eviction policy are not checked")
         elif not allow_unsafe:
             refuse_unsafe(info)
-        disk = await read_disk(self._clients.calls, info)
         refuse_undurable(self.durability, disk, allow_unsafe=allow_unsafe)
         await self.all_shards()
+
+    async def read_redis(self) -> Node:
+        """What is behind the namespace, in each respect as the weakest of its servers. Raises StoreUnavailable."""
+        if "+cluster" not in urlsplit(self.url).scheme:
+            return await read_node(self._clients.calls)
+        return weakest([await read_node(shard.client) for shard in await self.all_shards()])
+
+    async def remember_shards(self) -> None:
+        """Writes their number again where it was deleted behind our back, before a newcomer takes it for one."""
+        shards = await self.all_shards()
+        if len(shards) > 1:
+            await self._count(len(shards))
 
     async def sync_each_write(self) -> None:
         """Has a server of our own keep every change before it answers. Raises StoreUnavailable."""
@@ -130,13 +142,13 @@ class Namespace:
         with store_errors():
             await self._clients.calls.unlink(namespace_meta(self.namespace))
 
-    async def _count(self) -> int:
+    async def _count(self, known: int = 1) -> int:
         """How many shards there are. Whoever comes first to a new namespace decides."""
         meta = namespace_meta(self.namespace)
         with store_errors():
             found = await self._clients.calls.execute_command("HGET", meta, "shards")
             if found is None:
-                await self._clients.calls.execute_command("HSETNX", meta, "shards", self._wanted or 1)
+                await self._clients.calls.execute_command("HSETNX", meta, "shards", self._wanted or known)
                 found = await self._clients.calls.execute_command("HGET", meta, "shards")
         count = int(found) if found is not None and found.isdigit() else 0
         if not 1 <= count <= MAX_SHARDS:

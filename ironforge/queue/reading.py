@@ -10,7 +10,7 @@ from typing import Any, cast
 from ironforge.job import Priority
 from ironforge.queue.codec import json_object, members_of, number, text
 from ironforge.queue.connection import store_errors
-from ironforge.queue.durability import INFO_REFUSED, online_replicas, read_disk, read_info
+from ironforge.queue.durability import INFO_REFUSED, online_replicas
 from ironforge.queue.grouping import Grouping
 from ironforge.queue.keys import SLOT_MS, shard_of_name
 from ironforge.queue.listing import Listing
@@ -134,8 +134,7 @@ class Reading(Listing, Grouping):
         began = time.perf_counter()
         clock_ms = await self.now_ms()
         latency_ms = (time.perf_counter() - began) * 1000
-        info = await read_info(self.client)
-        disk = await read_disk(self.client, info)
+        info, disk = await self.read_redis()
         name = str(info.get("server_name", "redis"))
         version = str(info.get(f"{name}_version", info.get("redis_version", "?")))
         return Health(

@@ -21,6 +21,7 @@ LEASE_MS = 15_000
 class Working(Turning, Waking):
     async def register(self, wid: str, info: WorkerInfo, lease_ms: int = LEASE_MS) -> bool:
         """Gives a worker its lease. False when the id is taken: an id is never used twice."""
+        await self.remember_shards()
         described = {
             "host": info.host,
             "pid": str(info.pid),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ironforge.job import NewJob
+from ironforge.queue.backend import RedisQueue
+from ironforge.queue.readings import WorkerInfo
 from tests.durability.scene import scene
 from tests.durability.servers import both_servers, server
 from tests.durability.submitter import submitting
@@ -39,3 +41,15 @@ async def test_flushall_under_load(binary: str, tmp_path: Path) -> None:
                 assert before not in key, "nothing of the worker that was forgotten"
             await check_books(on.queue)
             await on.is_well()
+
+
+async def test_a_newcomer_finds_the_number_of_shards_that_was_forgotten(
+    redis_url: str, namespace: str
+) -> None:
+    """A worker that comes back writes it again; a process that took it for one would look for jobs where none are."""
+    async with RedisQueue(redis_url, namespace, shards=3) as queue:
+        await queue.remove_namespace()
+        about = WorkerInfo("host", 1, 1, "0.1.0", ("default",), 1)
+        assert await queue.register("back", about)
+        async with RedisQueue(redis_url, namespace) as newcomer:
+            assert len(await newcomer.all_shards()) == 3

@@ -195,6 +195,8 @@ class Link:
         """Until one of the two ends is closed, or a fault ends it."""
         self._server = writer
         for end in (self._client, writer):
+            if end.transport.is_closing():  # it was reset while the other end was opened
+                return
             end.transport.set_write_buffer_limits(0)  # `drain` waits until all was sent
         ways = (
             asyncio.create_task(self._carry(client, writer, "to_server", self._cut_requests)),
@@ -277,10 +279,10 @@ class Link:
                 rate = self._flow.bytes_per_s
                 piece = data if rate is None else data[: max(1, int(rate / 10))]
                 data = data[len(piece) :]
-                writer.write(piece)
                 try:
+                    writer.write(piece)
                     await writer.drain()
-                except OSError:
+                except (OSError, RuntimeError):  # uvloop's word for a closed connection
                     return
                 if rate is not None:
                     await during(len(piece) / rate)

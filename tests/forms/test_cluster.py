@@ -10,7 +10,7 @@ import pytest
 from redis.crc import key_slot
 
 from ironforge.embedded import find_server
-from ironforge.errors import StoreUnavailable
+from ironforge.errors import StartupError, StoreUnavailable
 from ironforge.job import NewJob
 from ironforge.queue.backend import RedisQueue
 from ironforge.queue.producing import BATCH
@@ -69,6 +69,21 @@ async def test_whoever_knew_the_old_place_is_led_to_the_new_one_at_once(
         assert (await reader.get(job.id)).kind == "greet"
         assert len(await writer.enqueue_many([NewJob("greet") for _ in range(BATCH + 1)])) == BATCH + 1
         assert (await reader.read_queue("default")).queued == BATCH + 2
+
+
+async def test_one_node_that_evicts_keys_is_refused(cluster: Cluster, namespace: str) -> None:
+    async with RedisQueue(cluster.url, namespace, shards=3) as queue:
+        slots = [key_slot(shard.keys.prefix.encode()) for shard in queue.shards]
+    for slot in slots:
+        node = cluster.owner(slot)
+        node.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        queue = RedisQueue(cluster.url, namespace)
+        try:
+            with pytest.raises(StartupError, match="evicts keys"):
+                await queue.open()
+        finally:
+            await queue.close()
+            node.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
 
 
 async def test_slots_are_spread_and_every_script_stays_in_its_own(cluster: Cluster, namespace: str) -> None:

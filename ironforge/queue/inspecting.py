@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from redis.exceptions import ResponseError
 
-from ironforge.queue.connection import store_errors
 from ironforge.queue.keys import INDEXES, namespace_meta, shard_of_name, shard_tag
 from ironforge.queue.keyspace import KeyKind, kind_of
 from ironforge.queue.namespace import shard_at
 from ironforge.queue.rules import RULES
 from ironforge.queue.shard import Shard
+from ironforge.queue.stepping import ask, batches, cut, keys_like, members, raw, rows, some_members, text
 
-STEP = 500  # keys or members that one command asks for
 TOGETHER = 25  # jobs that one script call judges: about half a millisecond, for which others wait
 LATE_MS = 3_500  # two surveys that miss it, and a second
 PATIENCE_S = LATE_MS / 1000 + 0.1  # after it, a head that somebody moves has moved
@@ -141,8 +139,8 @@ class Inspection:
             yield finding
         for _, kind in keys:
             if kind.owner == "group":
-                members = self._members("ZSCAN", self.shard.keys.dead_group(kind.name))
-                async for ids in _batches(members):
+                dead = members(self.shard, "ZSCAN", self.shard.keys.dead_group(kind.name))
+                async for ids in batches(dead, TOGETHER):
                     async for finding in self._inspect_jobs("group", kind.name, "", ids):
                         yield finding
                 async for finding in self._named("group", [kind.name]):
@@ -151,7 +149,7 @@ class Inspection:
     async def _records(self, names: list[str]) -> AsyncIterator[Finding]:
         if not names:
             return
-        values = await self._ask("MGET", *(raw(self.shard.keys.prefix + name) for name in names))
+        values = await ask(self.shard, "MGET", *(self.shard.keys.prefix + name for name in names))
         for name, value in zip(names, values or (), strict=False):
             if value is not None and not _RECORD.fullmatch(value):
                 yield self._found(name, "idempotency", "timed", value[:80].decode("utf-8", "replace"))
@@ -159,10 +157,10 @@ class Inspection:
     async def _lists(self) -> AsyncIterator[Finding]:
         """Every queue, and every entry of its indexes."""
         keys = self.shard.keys
-        known = {_text(name) for name in await self._ask("SMEMBERS", keys.queues) or ()}
+        known = {text(name) for name in await ask(self.shard, "SMEMBERS", keys.queues) or ()}
         self._unknown = self._queues - known
         self._queues |= known
-        for batch in _cut(sorted(self._queues)):
+        for batch in cut(sorted(self._queues), TOGETHER):
             for name in batch if self.shards > 1 else ():
                 if shard_of_name(name, self.shards) != self.at:
                     words = f"queue {name} lies in shard {self.at}, where its name does not lead"
@@ -173,25 +171,25 @@ class Inspection:
             for part in INDEXES:
                 if self.sample is None and f"q:{name}:{part}" not in self._lists_seen:
                     continue  # it is empty, or what is there came since
-                async for ids in _batches(self._entries(keys.index(name, part))):
+                async for ids in batches(self._entries(keys.index(name, part)), TOGETHER):
                     self.looked.entries += len(ids)
                     async for finding in self._inspect_jobs("index", name, part, ids):
                         yield finding
 
     async def _holders(self) -> AsyncIterator[Finding]:
         """Every worker, and every job that it claims."""
-        async for wid in self._members("ZSCAN", self.shard.keys.workers):
+        async for wid in members(self.shard, "ZSCAN", self.shard.keys.workers):
             self._workers.add(wid)
-        for batch in _cut(sorted(self._workers)):
+        for batch in cut(sorted(self._workers), TOGETHER):
             async for finding in self._named("worker", batch):
                 yield finding
         for wid in sorted(self._workers):
-            async for ids in _batches(self._members("SSCAN", self.shard.keys.claims(wid))):
+            async for ids in batches(members(self.shard, "SSCAN", self.shard.keys.claims(wid)), TOGETHER):
                 async for finding in self._inspect_jobs("claims", wid, "", ids):
                     yield finding
 
     async def _groups(self) -> AsyncIterator[Finding]:
-        async for names in _batches(self._members("ZSCAN", self.shard.keys.dead_groups)):
+        async for names in batches(members(self.shard, "ZSCAN", self.shard.keys.dead_groups), TOGETHER):
             async for finding in self._named("group", names):
                 yield finding
 
@@ -204,7 +202,7 @@ class Inspection:
         await asyncio.sleep(PATIENCE_S)
         again = {(wid, rule, words) for wid, rule, words in await self._inspect("reaper", [])}
         queues = sorted({one.subject for _, one in self._waiting if one.owner == "queue"})
-        for batch in _cut(queues):
+        for batch in cut(queues, TOGETHER):
             again |= set(await self._inspect("queue", batch))
         for words, finding in self._waiting:
             if (finding.subject, finding.rule, words) in again:
@@ -245,7 +243,7 @@ class Inspection:
         if self.tell:
             self.tell(self.looked)
         reply = await self.shard.call("inspect_job", found, raw(name), part, *map(raw, ids))
-        for job_id, rule, status, queue, words in _rows(reply, 5):
+        for job_id, rule, status, queue, words in rows(reply, 5):
             where = ("", "") if found == "hash" else (found, name)
             yield self._found(job_id, rule, "job", words, status, queue, found_in=where)
 
@@ -253,7 +251,24 @@ class Inspection:
         if not names and kind != "reaper":
             return []
         reply = await self.shard.call("inspect_key", kind, LATE_MS, *map(raw, names))
-        return [(subject, rule, words) for subject, rule, words in _rows(reply, 3)]
+        return [(subject, rule, words) for subject, rule, words in rows(reply, 3)]
+
+    async def _scan(self) -> AsyncIterator[str]:
+        """The shard's keys; the first shard's look finds those of the namespace too that no shard has."""
+        keys = self.shard.keys
+        elsewhere = {shard_tag(at, self.shards) for at in range(self.shards) if at != self.at}
+        async for key in keys_like(self.shard, (keys.prefix if self.at else f"{keys.namespace}:") + "*"):
+            tag = key[len(keys.namespace) + 2 :].partition("}:")[0]
+            if key.startswith(keys.prefix) or (
+                tag not in elsewhere and key != namespace_meta(keys.namespace)
+            ):
+                yield key
+
+    def _entries(self, key: str) -> AsyncIterator[str]:
+        """The members of an index, or some of them at random."""
+        if self.sample is None:
+            return members(self.shard, "ZSCAN", key)
+        return some_members(self.shard, key, self.sample // len(INDEXES) + 1)
 
     def _found(
         self,
@@ -274,82 +289,3 @@ class Inspection:
         }.get(owner, keys.prefix + subject)  # fmt: skip
         detail = RULES[rule].says.format(name=subject, words=words, status=status, queue=queue, key=key)
         return Finding(subject, rule, detail, key, owner, found_in, self.at)
-
-    async def _scan(self) -> AsyncIterator[str]:
-        """The shard's keys; the first shard's look finds those of the namespace too that no shard has."""
-        keys = self.shard.keys
-        elsewhere = {shard_tag(at, self.shards) for at in range(self.shards) if at != self.at}
-        pattern = keys.prefix if self.at else f"{keys.namespace}:"
-        with store_errors():
-            async for raw in self.shard.client.scan_iter(match=pattern + "*", count=STEP):
-                key = _text(raw)
-                tag = key[len(keys.namespace) + 2 :].partition("}:")[0]
-                if key.startswith(keys.prefix) or (
-                    tag not in elsewhere and key != namespace_meta(keys.namespace)
-                ):
-                    yield key
-
-    async def _entries(self, key: str) -> AsyncIterator[str]:
-        """The members of an index, or some of them at random."""
-        if self.sample is None:
-            async for member in self._members("ZSCAN", key):
-                yield member
-            return
-        wanted = min(self.sample // len(INDEXES) + 1, await self._ask("ZCARD", key) or 0)
-        for first in range(0, wanted, STEP):
-            for member in await self._ask("ZRANDMEMBER", key, min(STEP, wanted - first)) or ():
-                yield _text(member)
-
-    async def _members(self, command: str, key: str) -> AsyncIterator[str]:
-        cursor = 0
-        while True:
-            reply = await self._ask(command, key, cursor, "COUNT", STEP)
-            if reply is None:
-                return
-            cursor = int(reply[0])
-            for found in reply[1]:
-                yield _text(found[0] if command == "ZSCAN" else found)
-            if cursor == 0:
-                return
-
-    async def _ask(self, command: str, *arguments: str | bytes | int) -> Any:
-        """None where the key is of another type, which is a finding of its own."""
-        with store_errors():
-            try:
-                words = [raw(word) if isinstance(word, str) else word for word in arguments]
-                return await self.shard.client.execute_command(command, *words)
-            except ResponseError as error:
-                if "WRONGTYPE" in str(error):
-                    return None
-                raise
-
-
-def _rows(flat: list[Any], width: int) -> Iterator[list[str]]:
-    for at in range(0, len(flat), width):
-        yield [_text(value) for value in flat[at : at + width]]
-
-
-def _cut(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    for at in range(0, len(names), TOGETHER):
-        yield names[at : at + TOGETHER]
-
-
-async def _batches(ids: AsyncIterator[str]) -> AsyncIterator[list[str]]:
-    batch: list[str] = []
-    async for job_id in ids:
-        batch.append(job_id)
-        if len(batch) == TOGETHER:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _text(raw: Any) -> str:
-    """Any bytes, as `raw` gives them back."""
-    return raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else str(raw)
-
-
-def raw(text: str) -> bytes:
-    """The bytes of a name that was read from Redis."""
-    return text.encode("utf-8", "surrogateescape")

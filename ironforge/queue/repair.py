@@ -8,11 +8,12 @@ from typing import NamedTuple
 from redis.exceptions import ResponseError
 
 from ironforge.queue.auditor import findings
-from ironforge.queue.inspecting import MOST_QUEUES, Finding, Looked, raw
+from ironforge.queue.inspecting import MOST_QUEUES, Finding, Looked
 from ironforge.queue.keyspace import DAY_MS, kind_of
 from ironforge.queue.namespace import Namespace
 from ironforge.queue.rules import RULES
 from ironforge.queue.shard import Shard
+from ironforge.queue.stepping import raw
 
 
 class Repaired(NamedTuple):

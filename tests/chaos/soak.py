@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import statistics
@@ -17,6 +18,7 @@ from typing import Literal, NamedTuple
 import httpx
 from redis.exceptions import RedisError
 
+from ironforge.job import NewJob
 from ironforge.queue.backend import RedisQueue
 from tests.chaos.books import await_completed, read_books, retry_the_dead
 from tests.chaos.fleet import Fleet, Group, send
@@ -29,7 +31,9 @@ from tests.system.processes import await_port, environment, free_port, ironforge
 
 FULL_S, PAUSE_S = 1800.0, 5.0
 WARM = 1 / 6  # of the time: minute 5 of 30
-JOBS_A_SECOND = 150  # at most, by the slots and how long jobs take
+JOBS_A_SECOND = (
+    80  # at most, by the slots and how long jobs take: Redis, restarted again and again, has to load them all
+)
 LEASE_S = 15.0
 Verb = Literal["kill a child", "end a group", "restart Redis", "forget scripts", "cut connections"]
 VERBS: tuple[Verb, ...] = (
@@ -135,7 +139,7 @@ async def _api(server: RedisServer, folder: Path) -> AsyncIterator[Api]:
 
 async def _soak(setting: Setting, length: Length, scene: Scene) -> list[Row]:
     watch, faults = Watch(), Faults(scene, Random(setting.seed))
-    load = Load(scene.queue, scene.ledger, 100, Random(setting.seed + 1), ahead=300)
+    load = Load(scene.queue, scene.ledger, 100, Random(setting.seed + 1), make=_job, ahead=150)
     for _ in range(3):
         scene.fleet.start()
     await_all = scene.fleet.await_ready(3)
@@ -169,6 +173,13 @@ async def _soak(setting: Setting, length: Length, scene: Scene) -> list[Row]:
         Row("dead after three of our kills, run by a retry", f"{len(dead)} of {count:,}"),
         *_growth(watch, length),
     ]  # fmt: skip
+
+
+def _job(rng: Random) -> NewJob:
+    """0.1 to 0.5 s; one in ten blocks a thread, one in twenty is for later."""
+    kind = "chaos.thread" if rng.random() < 0.1 else "chaos.nap"
+    delay_ms = rng.randrange(500, 3000) if rng.random() < 0.05 else None
+    return NewJob(kind, json.dumps({"s": round(rng.uniform(0.1, 0.5), 3)}).encode(), delay_ms=delay_ms)
 
 
 class Faults:

@@ -40,6 +40,7 @@ class Task:
         compiled: a script to compile first, '' for none.
         go_on: whether tests run on after one failed.
         model: whether the model has a look when all tests passed.
+        silence_s: the longest time that one step may take: scripts that do not end are ended.
     """
 
     key: Any
@@ -48,6 +49,7 @@ class Task:
     compiled: str = ""
     go_on: bool = False
     model: bool = False
+    silence_s: float = 30.0
 
 
 @dataclass(slots=True)

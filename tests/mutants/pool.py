@@ -19,7 +19,6 @@ from tests.mutants.child import Task, Told, run_task
 from tests.redis_server import RedisServer
 
 _SERVER_BYTES = 3 << 30  # a script that never ends may fill the memory long before its time is over
-_SILENCE_S = 30.0  # the longest time one test may take; a machine that does other things too is slow
 
 
 @dataclass(slots=True)
@@ -101,7 +100,7 @@ class _Slot:
         if self._pid == 0:
             run_task(task, items, self._server, theirs)
         os.close(theirs)
-        self.deadline = time.monotonic() + _SILENCE_S
+        self.deadline = time.monotonic() + self._outcome.task.silence_s
         return self._pipe
 
     def hear(self) -> bool:
@@ -109,7 +108,7 @@ class _Slot:
         said = os.read(self._pipe, 65536)
         if not said:
             return True
-        self.deadline = time.monotonic() + _SILENCE_S
+        self.deadline = time.monotonic() + self._outcome.task.silence_s
         *lines, self._heard = (self._heard + said).split(b"\n")
         for told in map(Told.of, lines):
             if not told.ended:

@@ -42,9 +42,9 @@ def measure(pool: Pool, names: list[str], jobs: int, *, model: bool, folder: Pat
     }
     reach = Reach()
     shares = [list(range(len(names)))[at::jobs] for at in range(jobs)]
-    tasks = [Task("reach", texts, share, go_on=True) for share in shares]
+    tasks = [Task("reach", texts, share, silence_s=300) for share in shares]
     if model:
-        tasks.append(Task("model", {}, [], model=True))
+        tasks.append(Task("model", {}, [], model=True, silence_s=300))
     for outcome in pool.run(tasks):
         _refuse_failure(outcome, names)
         for step in outcome.steps:
@@ -75,4 +75,6 @@ def _refuse_failure(outcome: Outcome, names: list[str]) -> None:
         name = names[what] if isinstance(what, int) else f"the {what}"
         raise TestsFail(f"{name} fails on the scripts as they are:\n{outcome.failed.why}")
     if outcome.hang:
-        raise TestsFail("a test on the scripts as they are does not end")
+        last = outcome.steps[-1].what if outcome.steps else None
+        after = f", after {names[last]}" if isinstance(last, int) else ""
+        raise TestsFail(f"a test on the scripts as they are does not end{after}")

@@ -297,4 +297,29 @@ async def test_a_claim_that_comes_after_a_later_one_takes_nothing(
     assert (await stopped.claim(token="f.d", lane=1))[3][0] == "j2", "another lane counts for itself"
     assert (await stopped.claim(token="11.e"))[3][0] == "j3"
     assert (await stopped.hash("worker:w"))["turn:0"] == "17"
+    await stopped.enqueue("j4")
+    assert (await stopped.claim(token="without-a-turn"))[3][0] == "j4", "it is never late"
     await stopped.put("worker:w:orders", "DEL")
+
+
+async def test_a_ghost_among_the_claims_is_not_given_again(stopped: Stopped) -> None:
+    await stopped.register()
+    await stopped.enqueue("a")
+    await stopped.claim(token="t1")
+    await stopped.put("worker:w:claims", "SADD", "ghost")
+    assert (await stopped.claim(token="t1"))[3][::4] == ["a"]
+    await stopped.put("worker:w:claims", "SREM", "ghost")
+
+
+async def test_values_that_are_named_as_fields_are_no_fields(queue: RedisQueue, stopped: Stopped) -> None:
+    await stopped.register()
+    await stopped.call("enqueue", 1, "a", "mail", "kind", 2, "now", 0, 2, "tags", "progress")
+    await stopped.claim()
+    assert set((await queue.read_stats()).waits) == {"kind"}
+
+
+async def test_a_fence_that_cannot_be_read_counts_as_none(stopped: Stopped) -> None:
+    await stopped.register()
+    await stopped.enqueue("a")
+    await stopped.put("job:a", "HSET", "fence", "damaged")
+    assert (await stopped.claim())[3][1] == "1:t"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
@@ -53,6 +53,9 @@ def test_hypothesis_finds_no_sequence_either(url: str) -> None:
             super().__init__()
             machine.reset()
 
+        def teardown(self) -> None:
+            note("\n".join(machine.told))
+
     for one in RULES:
         setattr(Sequences, one.name, _as_method(machine, one))
     quick = settings(
@@ -63,6 +66,7 @@ def test_hypothesis_finds_no_sequence_either(url: str) -> None:
         suppress_health_check=list(HealthCheck),
     )
     run_state_machine_as_test(Sequences, settings=quick)
+    assert machine.counts.transitions >= 500
     machine.close()
     wire.close()
 

@@ -169,6 +169,9 @@ async def _one_connection(
         socket_timeout=SENTINEL_TIMEOUT_S, socket_connect_timeout=SENTINEL_TIMEOUT_S, **tls,
     )  # fmt: skip
     await connection.connect()
+    if password is None:  # whether it wants one shows at the first command
+        await connection.send_command("PING")
+        await connection.read_response()
     return connection
 
 

@@ -51,6 +51,7 @@ class MasterFinder:
         self._known: Address | None = None
         self._asking = asyncio.Lock()
         self._asked_at = 0.0
+        self._refused = False
         self._looking: asyncio.Task[None] | None = None
 
     async def find(self) -> Address:
@@ -90,6 +91,7 @@ class MasterFinder:
             self._known = None
 
     async def _ask_all(self) -> Address:
+        self._refused = False
         asking = [asyncio.create_task(self._ask(one)) for one in self._sentinels]
         enough = len(asking) // 2 + 1
         answers: list[dict[str, str] | None] = []
@@ -106,6 +108,8 @@ class MasterFinder:
             for task in asking:
                 task.cancel()
             await asyncio.gather(*asking, return_exceptions=True)
+        if not answers and self._refused:
+            raise MasterAway("the Sentinels refuse the user or password of REDIS_URL")
         if not answers:
             raise MasterAway("none of the Sentinels of REDIS_URL answers")
         known = [one for one in answers if one]
@@ -126,6 +130,9 @@ class MasterFinder:
             reply = await connection.read_response()
         except redis_errors.ResponseError as error:
             return {} if "No such master" in str(error) else None
+        except redis_errors.AuthenticationError:
+            self._refused = True
+            return None
         except (redis_errors.RedisError, OSError):
             return None
         finally:

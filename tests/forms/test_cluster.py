@@ -12,6 +12,8 @@ from redis.crc import key_slot
 from ironforge.embedded import find_server
 from ironforge.errors import StartupError, StoreUnavailable
 from ironforge.job import NewJob
+from ironforge.queue.acl import acl_line
+from ironforge.queue.auditor import audit
 from ironforge.queue.backend import RedisQueue
 from ironforge.queue.producing import BATCH
 from tests.forms.failovers import Record, move_and_kill
@@ -69,6 +71,27 @@ async def test_whoever_knew_the_old_place_is_led_to_the_new_one_at_once(
         assert (await reader.get(job.id)).kind == "greet"
         assert len(await writer.enqueue_many([NewJob("greet") for _ in range(BATCH + 1)])) == BATCH + 1
         assert (await reader.read_queue("default")).queued == BATCH + 2
+
+
+async def test_the_least_privilege_user_lives_in_a_cluster(cluster: Cluster, namespace: str) -> None:
+    for node in cluster.nodes:
+        node.ask(*acl_line(namespace).replace("PASSWORD", "s3cret").split())
+        node.ask("ACL", "LOG", "RESET")
+    url = cluster.url.replace("://", "://ironforge:s3cret@")
+    async with RedisQueue(url, namespace, shards=3) as queue:
+        names = [f"q{at}" for at in range(6)]
+        lane = await Lane(queue, queues=tuple(names)).register()
+        await queue.enqueue_many([NewJob("greet", queue=name) for name in names])
+        assert await queue.wait_for_wake(names, 5) in names
+        jobs = await lane.claim(6)
+        assert [await lane.settle(job, "completed") for job in jobs] == ["ok"] * 6
+        slot = key_slot(queue.shards[0].keys.prefix.encode())
+        other = next(node for node in cluster.masters() if node is not cluster.owner(slot))
+        for _ in cluster.moving(slot, other, step=3):
+            await queue.get_many([job.id for job in jobs])
+        assert (await audit(queue)).findings == []
+    refused = [entry for node in cluster.nodes for entry in node.ask("ACL", "LOG")]
+    assert all("config|get" in str(entry) for entry in refused), refused
 
 
 async def test_one_node_that_evicts_keys_is_refused(cluster: Cluster, namespace: str) -> None:

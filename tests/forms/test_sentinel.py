@@ -110,15 +110,46 @@ async def test_the_sentinels_choose_another_master_under_load(watched: Watched, 
 
 async def test_no_sentinel_and_an_unknown_service_are_told(watched: Watched) -> None:
     unknown = watched.url.replace("/forge", "/other")
-    with pytest.raises(StoreUnavailable, match="do not know that service"):
-        async with RedisQueue(unknown, "t"):
-            pass
-    with pytest.raises(StoreUnavailable, match="none of the Sentinels"):
-        async with RedisQueue("redis+sentinel://127.0.0.1:1/forge", "t"):
-            pass
+    for url, words in (
+        (unknown, "do not know that service"),
+        ("redis+sentinel://127.0.0.1:1/forge", "none of the Sentinels"),
+    ):
+        queue = RedisQueue(url, "t")
+        with pytest.raises(StoreUnavailable, match=words):
+            await queue.open()
+        await queue.close()
 
 
 async def test_one_sentinel_of_three_is_enough_to_be_named(watched: Watched) -> None:
     port = watched.sentinels[2].port
     async with RedisQueue(f"redis+sentinel://127.0.0.1:1,127.0.0.1:{port},127.0.0.1:2/forge", "t") as queue:
         await queue.enqueue(NewJob("greet"))
+
+
+@pytest.mark.parametrize("own", ["", "?sentinel_password=other"])
+async def test_passwords_of_the_master_and_of_the_sentinel(own: str, tmp_path: Path) -> None:
+    """Without one of its own, a Sentinel that asks for one is given that of Redis."""
+    binary = str(find_server()[0])
+    asked = "other" if own else "s3cret"
+    master = Node(tmp_path, binary, ["requirepass s3cret"], client_options={"password": "s3cret"})
+    lines = [
+        f"requirepass {asked}",
+        f"sentinel monitor forge 127.0.0.1 {master.port} 1",
+        "sentinel auth-pass forge s3cret",
+    ]
+    sentinel = Node(tmp_path, binary, lines, client_options={"password": asked}, sentinel=True)
+    try:
+        master.start()
+        sentinel.start()
+        async with RedisQueue(f"redis+sentinel://:s3cret@127.0.0.1:{sentinel.port}/forge{own}", "t") as queue:
+            assert (await queue.get((await queue.enqueue(NewJob("greet"))).id)).kind == "greet"
+        wrong = RedisQueue(f"redis+sentinel://:wrong@127.0.0.1:{sentinel.port}/forge{own}", "t")
+        with pytest.raises(
+            StoreUnavailable, match="user or password" if own else "Sentinels refuse"
+        ) as refused:
+            await wrong.open()
+        await wrong.close()
+        assert "wrong" not in str(refused.value)
+    finally:
+        master.stop()
+        sentinel.stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -60,8 +60,9 @@ def served(authority: Authority, pairs: dict[str, Pair], tmp_path: Path) -> Iter
         node.stop()
 
 
-def _configured(node: Node, pair: Pair, authority: Authority, clients: str) -> str:
+def _configured(node: Node, pair: Pair, authority: Authority, clients: str, more: Sequence[str] = ()) -> str:
     lines = [
+        *more,
         "port 0", f"tls-port {node.port}", f"tls-cert-file {pair.certificate}", f"tls-key-file {pair.key}",
         f"tls-ca-cert-file {authority.root}", f"tls-auth-clients {clients}",
     ]  # fmt: skip
@@ -86,6 +87,23 @@ async def test_a_verified_server_and_a_client_certificate(
             assert (await queue.get(job.id)).kind == "greet"
 
 
+async def test_over_tls_to_a_sentinel_and_to_its_master(
+    served: dict[str, str], authority: Authority, pairs: dict[str, Pair], tmp_path: Path
+) -> None:
+    monitored = served["good"].rpartition(":")[2]
+    sentinel = Node(
+        tmp_path, "redis-server", sentinel=True, client_options={"ssl": True, "ssl_ca_certs": str(authority.root)}
+    )  # fmt: skip
+    lines = ["tls-replication yes", f"sentinel monitor forge 127.0.0.1 {monitored} 1"]
+    try:
+        url = _configured(sentinel, pairs["good"], authority, "no", lines)
+        place = f"{url.removeprefix('rediss://')}/forge?ssl_ca_certs={authority.root}"
+        async with RedisQueue(f"rediss+sentinel://{place}", "t") as queue:
+            assert (await queue.get((await queue.enqueue(NewJob("greet"))).id)).kind == "greet"
+    finally:
+        sentinel.stop()
+
+
 REFUSED = {
     "good": ("", "its issuer is not known here|signed by an issuer nobody here trusts"),
     "self-signed": ("", "it is self-signed"),
@@ -100,9 +118,10 @@ async def test_what_cannot_be_verified_is_refused_in_one_sentence(
 ) -> None:
     for name, (options, words) in REFUSED.items():
         url = served[name] + options.format(root=authority.root)
+        queue = RedisQueue(url, "t")
         with pytest.raises(StoreUnavailable, match=words) as refused:
-            async with RedisQueue(url, "t"):
-                pass
+            await queue.open()
+        await queue.close()
         assert "127.0.0.1" not in str(refused.value)
 
 

@@ -51,7 +51,7 @@ async def play(setting: Setting, sizes: Sizes, shape: Shape = FULL_SHAPE) -> lis
     )
     server.start()
     ledger = Ledger(setting.folder / "ledger")
-    queues = ",".join(queues_for(round(jobs * 1.25)))
+    queues = ",".join(queues_for(room_for(jobs)))
     words = ("--processes", str(shape.processes), "--concurrency", str(shape.slots), "--queues", queues)
     fleet = Fleet(server.url, "chaos", setting.folder, ledger, words)
     left: list[int] = []
@@ -62,6 +62,11 @@ async def play(setting: Setting, sizes: Sizes, shape: Shape = FULL_SHAPE) -> lis
         left = fleet.close()
         server.stop()
     return [*rows, count_row("processes left behind", len(left), len(fleet.seen)), clean_logs_row(fleet)]
+
+
+def room_for(jobs: int) -> int:
+    """Should they have run before everything was done to their workers, there are more."""
+    return 3 * jobs // 2
 
 
 class Scene(NamedTuple):
@@ -76,7 +81,7 @@ class Scene(NamedTuple):
 
 async def _run(setting: Setting, scene: Scene) -> list[Row]:
     jobs, shape, events, server, ledger, fleet, queue = scene
-    load = Load(queue, ledger, jobs, Random(setting.seed + 1), ahead=shape.ahead)
+    load = Load(queue, ledger, jobs, Random(setting.seed + 1), room=room_for(jobs), ahead=shape.ahead)
     director = Director(fleet, server, queue, ledger, others=shape.groups - 2)
     for _ in range(shape.groups):
         fleet.start()

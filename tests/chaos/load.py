@@ -37,6 +37,9 @@ def short_job(rng: Random) -> NewJob:
 class Load:
     """Submits until it is enough, and at least `least` jobs: queue after queue, never more than `ahead` beyond what has run.
 
+    Args:
+        room: for so many jobs the workers serve queues, see `queues_for`; None where they serve enough.
+
     Attributes:
         acknowledged: ids that Redis confirmed.
         enough: set when the work that this is the load for is done.
@@ -49,6 +52,8 @@ class Load:
         least: int,
         rng: Random,
         make: MakeJob = short_job,
+        *,
+        room: int | None = None,
         ahead: int = 1_500,
     ) -> None:
         self.acknowledged: list[str] = []
@@ -58,6 +63,7 @@ class Load:
         self._least = least
         self._rng = rng
         self._make = make
+        self._room = room
         self._ahead = ahead
 
     async def submit(self) -> None:
@@ -72,18 +78,24 @@ class Load:
     async def during(self, work: Coroutine[Any, Any, None]) -> None:
         """Submits as long as that goes on."""
         submitting = asyncio.create_task(self.submit())
+        working = asyncio.create_task(work)
+        working.add_done_callback(lambda _: self.enough.set())
         try:
-            await work
-            self.enough.set()
-            await submitting
+            done, _ = await asyncio.wait({submitting, working}, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
         finally:
             submitting.cancel()
+            working.cancel()
+            await asyncio.gather(submitting, working, return_exceptions=True)
 
     @property
     def _left(self) -> int:
         return self._least - len(self.acknowledged)
 
     def _wanted(self) -> Literal["more", "done"] | None:
+        if self._room is not None:
+            assert len(self.acknowledged) < self._room, "more jobs than the queues have room for"
         if self._left <= 0 and self.enough.is_set():
             return "done"
         return "more" if len(self.acknowledged) - self._ledger.ended < self._ahead else None

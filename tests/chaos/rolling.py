@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from random import Random
 
+from ironforge.job import NewJob
 from ironforge.queue.backend import RedisQueue
 from tests.chaos.books import await_completed, read_books
 from tests.chaos.fleet import Fleet
@@ -16,6 +18,12 @@ from tests.redis_server import RedisServer
 from tests.waiting import eventually
 
 RESTARTS, GROUPS, SLOTS = 100, 4, 5
+
+
+def calm_job(rng: Random) -> NewJob:
+    """0.1 to 0.4 s."""
+    kind = "chaos.thread" if rng.random() < 0.1 else "chaos.nap"
+    return NewJob(kind, json.dumps({"s": round(rng.uniform(0.1, 0.4), 3)}).encode())
 
 
 async def run(setting: Setting) -> list[Row]:
@@ -30,7 +38,7 @@ async def run(setting: Setting) -> list[Row]:
     )  # fmt: skip
     try:
         async with RedisQueue(server.url, "rolling") as queue:
-            load = Load(queue, ledger, 0, Random(setting.seed), ahead=200)
+            load = Load(queue, ledger, 0, Random(setting.seed), calm_job, room=room, ahead=200)
             rolling = Rolling(setting, fleet, ledger, restarts)
             await load.during(rolling.run())
             await await_completed(queue, len(load.acknowledged), 60)

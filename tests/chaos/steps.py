@@ -36,13 +36,14 @@ async def run(setting: Setting) -> list[Row]:
     ledger = Ledger(setting.folder / "ledger")
     told, calm = setting.folder / "deaths", setting.folder / "calm"
     told.touch()
-    queues = ",".join(queues_for(deaths * JOBS_PER_DEATH))
+    room = deaths * JOBS_PER_DEATH
+    queues = ",".join(queues_for(room))
     words = ("--processes", str(PROCESSES), "--concurrency", str(SLOTS), "--queues", queues)
     more = {"DEATHS": str(told), "CALM": str(calm), "SEED": str(setting.seed)}
     fleet = Fleet(server.url, "steps", setting.folder, ledger, words, "tests.chaos.dying_tasks:forge", **more)
     try:
         async with RedisQueue(server.url, "steps") as queue:
-            load = Load(queue, ledger, 0, Random(setting.seed), dying_job, ahead=200)
+            load = Load(queue, ledger, 0, Random(setting.seed), dying_job, room=room, ahead=200)
             for _ in range(GROUPS):
                 fleet.start()
             await load.during(_until(deaths, told, calm, ledger, setting))

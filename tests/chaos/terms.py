@@ -152,13 +152,13 @@ async def play(setting: Setting, sizes: Sizes) -> list[Row]:
     )
     server.start()
     ledger = Ledger(setting.folder / "ledger")
-    room = sizes.cycles * 100
+    room = sizes.cycles * 300
     queues = ",".join(queues_for(room))
     words = ("--concurrency", str(SLOTS), "--shutdown-timeout", str(DEADLINE_S), "--queues", queues)
     fleet = Fleet(server.url, "terms", setting.folder, ledger, words)
     try:
         async with RedisQueue(server.url, "terms") as queue:
-            load = Load(queue, ledger, 0, Random(setting.seed + 1), mixed_job, ahead=100)
+            load = Load(queue, ledger, 0, Random(setting.seed + 1), mixed_job, room=room, ahead=100)
             cycles = Cycles(setting, sizes, server, fleet, ledger)
             await load.during(cycles.run())
             await await_completed(queue, len(load.acknowledged), 3 * LEASE_S + 60)

@@ -57,8 +57,11 @@ class Tasks:
 
 
 @pytest.fixture
-def tasks(redis_url: str, namespace: str) -> Tasks:
-    return Tasks(redis_url, namespace)
+async def tasks(redis_url: str, namespace: str) -> AsyncIterator[Tasks]:
+    tasks = Tasks(redis_url, namespace)
+    yield tasks
+    tasks.go_on.set()  # also after a failure: a loop is not closed before its tasks ended
+    await asyncio.sleep(0)
 
 
 @asynccontextmanager

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from hashlib import sha1
 from pathlib import Path
 from typing import Any, cast
 from unittest.mock import patch
 
+import ironforge.queue
 from ironforge.job import Job, NewJob
 from ironforge.queue import scripts
 from ironforge.queue.backend import RedisQueue
@@ -78,19 +80,11 @@ def clocked_script(name: str, lua: Path | None) -> Script:
     text = made.text.decode()
     if _NOW not in text:
         raise AssertionError(f"{name}: the prelude no longer takes its clock as the model's hook expects")
-    return _made(name, text.replace(_NOW, _FIXED_NOW))
-
-
-def _made(name: str, text: str) -> Script:
-    from hashlib import sha1
-
-    encoded = text.encode()
-    return Script(name, encoded, sha1(encoded, usedforsecurity=False).hexdigest())
+    fixed = text.replace(_NOW, _FIXED_NOW).encode()
+    return Script(name, fixed, sha1(fixed, usedforsecurity=False).hexdigest())
 
 
 def script_names(lua: Path | None) -> list[str]:
     """Every script of that folder, the shipped one for None."""
-    import ironforge.queue
-
     folder = lua or Path(ironforge.queue.__file__).parent / "lua"
     return sorted(path.stem for path in folder.glob("[a-z]*.lua"))

@@ -117,6 +117,8 @@ class Machine:
         self.counts = Counts()
         self.call = ENDED
         self._names: dict[Any, str] = {}
+        if lua:
+            clocked_script.cache_clear()  # what the folder held before does not count
         self._load_scripts()
         self.reset()
 

@@ -119,6 +119,5 @@ def take_tick(machine: Machine, choices: Choices) -> None:
 
 
 def flush_scripts(machine: Machine, choices: Choices) -> None:
-    if chance(choices, 100):
-        machine.tell("the server forgets its scripts")
-        machine.flush_scripts()
+    machine.tell("the server forgets its scripts")
+    machine.flush_scripts()

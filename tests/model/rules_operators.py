@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ironforge.errors import IdempotencyConflict, InvalidTransition, JobNotFound, JobRunning, QueueNotFound
-from ironforge.job import NewJob, Priority
+from ironforge.job import BackoffPolicy, NewJob, Priority
 from ironforge.queue.readings import NEVER, Once
 from tests.model.choices import Choices, chance, pick
 from tests.model.delivery import deliver
@@ -151,8 +151,6 @@ def _expect_new(machine: Machine, new: NewJob, accepted: dict[bytes, bytes], onc
     if b"tags" in accepted:
         new.tags = ("ä", "b")
     if b"backoff" in accepted:
-        from ironforge.job import BackoffPolicy
-
         new.backoff = BackoffPolicy.from_json(accepted[b"backoff"])
     if once.key:
         return (yield from expect_submission(machine, new, once.key, once.request_hash, learn=True))

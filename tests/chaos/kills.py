@@ -66,7 +66,7 @@ async def play(setting: Setting, sizes: Sizes, shape: Shape = FULL_SHAPE) -> lis
 
 def room_for(jobs: int) -> int:
     """Should they have run before everything was done to their workers, there are more."""
-    return 3 * jobs // 2
+    return jobs + max(20_000, jobs // 2)
 
 
 class Scene(NamedTuple):

@@ -191,11 +191,12 @@ async def test_what_a_completion_writes_to_the_millisecond(queue: RedisQueue, st
     assert await stopped.settle("a", "completed", fence=fence, result_json=b"[1]") == "ok"
     assert await stopped.settle("b", "completed", fence="1:t-b") == "ok"
     now = stopped.now_ms
-    stored = await stopped.hash("job:a")
-    assert (stored["status"], stored["finished_at"], stored["result"]) == ("completed", str(now), "[1]")
-    assert (stored["attempt_count"], stored["attempt:1"]) == ("1", f"{began} {now} w-a completed")
-    assert stored["settled"] == fence and "worker" not in stored and "last_error" not in stored
-    assert "result" not in await stopped.hash("job:b")
+    for job_id in ("a", "b"):
+        stored = await stopped.hash(f"job:{job_id}")
+        assert (stored["status"], stored["finished_at"]) == ("completed", str(now))
+        assert (stored["attempt_count"], stored["attempt:1"]) == ("1", f"{began} {now} w-{job_id} completed")
+        assert stored["settled"] == f"1:t-{job_id}" and "worker" not in stored and "last_error" not in stored
+        assert stored.get("result") == ("[1]" if job_id == "a" else None)
     assert await stopped.scores("q:mail:completed") == {"a": now + 5_000, "b": now + 86_400_000}
     assert await stopped.members("worker:w-a:claims") == set()
     assert await stopped.version() == version + 2
@@ -475,11 +476,25 @@ async def test_completions_of_several_queues_and_kinds_in_one_turn(
     ]
 
 
+@pytest.mark.parametrize("lost", [("worker",), ("started_at",), ("worker", "started_at")])
 @pytest.mark.parametrize("outcome", ["completed", "retry", "dead", "cancelled", "released"])
-async def test_a_run_of_which_the_hash_lost_who_and_when_still_ends(stopped: Stopped, outcome: str) -> None:
+async def test_a_run_of_which_the_hash_lost_who_or_when_still_ends(
+    stopped: Stopped, outcome: str, lost: tuple[str, ...]
+) -> None:
     """One damaged job must not keep the others of its turn from being settled."""
     fence = await stopped.run("a")
-    await stopped.put("job:a", "HDEL", "worker", "started_at")
-    await stopped.put("worker:w-a:claims", "DEL")
+    await stopped.put("job:a", "HDEL", *lost)
+    if "worker" in lost:
+        await stopped.put("worker:w-a:claims", "DEL")
     assert await stopped.settle("a", outcome, fence=fence, error_json=ERROR) == "ok"
-    assert (await stopped.hash("job:a"))["attempt:1"].startswith(f"0 {stopped.now_ms} - ")
+    began, _, worker, _ = (await stopped.hash("job:a"))["attempt:1"].split()[:4]
+    assert (began == "0", worker == "-") == ("started_at" in lost, "worker" in lost)
+
+
+async def test_a_job_that_completes_though_it_was_asked_to_stop_is_asked_no_more(stopped: Stopped) -> None:
+    fence = await stopped.run("a")
+    await stopped.call("cancel", "a", "", "")
+    assert await stopped.settle("a", "completed", fence=fence) == "ok"
+    stored = await stopped.hash("job:a")
+    assert stored["status"] == "completed" and "cancel_requested" not in stored
+    assert await stopped.members("worker:w-a:orders") == set()

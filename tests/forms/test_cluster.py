@@ -31,6 +31,16 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         rig.stop()
 
 
+async def test_slots_are_spread_and_every_script_stays_in_its_own(cluster: Cluster, namespace: str) -> None:
+    # Before any test has moved a slot.
+    async with RedisQueue(cluster.url, namespace, shards=6) as queue:
+        await queue.enqueue_many([NewJob("greet", queue=f"q{at}") for at in range(60)])
+        slots = [key_slot(shard.keys.prefix.encode()) for shard in queue.shards]
+        owners = [cluster.owner(slot).port for slot in slots]
+        assert sorted(map(owners.count, set(owners))) == [2, 2, 2]
+        assert sum(one.queued for one in await queue.read_queues()) == 60
+
+
 async def test_while_a_slot_moves_its_scripts_wait_and_nothing_is_torn(
     cluster: Cluster, namespace: str
 ) -> None:
@@ -107,15 +117,6 @@ async def test_one_node_that_evicts_keys_is_refused(cluster: Cluster, namespace:
         finally:
             await queue.close()
             node.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
-
-
-async def test_slots_are_spread_and_every_script_stays_in_its_own(cluster: Cluster, namespace: str) -> None:
-    async with RedisQueue(cluster.url, namespace, shards=6) as queue:
-        await queue.enqueue_many([NewJob("greet", queue=f"q{at}") for at in range(60)])
-        slots = [key_slot(shard.keys.prefix.encode()) for shard in queue.shards]
-        owners = [cluster.owner(slot).port for slot in slots]
-        assert sorted(map(owners.count, set(owners))) == [2, 2, 2]
-        assert sum(one.queued for one in await queue.read_queues()) == 60
 
 
 async def test_a_slot_moves_and_a_master_dies_under_load(cluster: Cluster, tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from tests.auditor.town import Plant, Town, every_key
 from tests.queue.state import check_books
 
 # Heads that do not move are in test_heads.py, other shards in test_shards.py.
-ROUNDS = 3
 ELSEWHERE = {"overdue", "unreaped", "wrong_shard"}
 
 
@@ -48,12 +47,8 @@ async def test_planted(town: Town, plant: Plant) -> None:
     assert (plant.rule, subject) in {(one.rule, one.subject) for one in found}, found
     assert await every_key(queue) == before
 
-    done: list[Repaired] = []
-    for _ in range(ROUNDS):
-        done += await repaired(queue)
-        left = await found_in(queue)
-        if not any(RULES[one.rule].repaired for one in left):
-            break
+    done = await repaired(queue)
+    left = await found_in(queue)
     if plant.repaired:
         assert any(one.done for one in done) and left == []
         await check_books(queue)

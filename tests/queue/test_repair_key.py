@@ -37,6 +37,8 @@ async def test_a_worker_without_a_lease_is_forgotten_and_its_jobs_go_back(
     await _repair(queue, "worker", "w1")
     assert not [name for name in await dump(queue) if name.startswith("worker:")]
     assert [(await queue.get(job.id)).status for job in jobs] == [JobStatus.QUEUED] * 2
+    assert (await queue.read_stats()).others["workers_lapsed"] == 1
+    assert await queue.client.zscore(queue.keys.wake("default"), "ready") == 1
     again = await (await Lane(queue, "w2").register()).claim(3)
     assert [job.id for job in again][:2] == [job.id for job in jobs]
 

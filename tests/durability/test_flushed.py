@@ -8,15 +8,14 @@ from ironforge.job import NewJob
 from ironforge.queue.backend import RedisQueue
 from ironforge.queue.readings import WorkerInfo
 from tests.durability.scene import scene
-from tests.durability.servers import both_servers, server
+from tests.durability.servers import server
 from tests.durability.submitter import submitting
 from tests.queue.state import check_books, dump
 from tests.waiting import eventually
 
 
-@both_servers()
-async def test_flushall_under_load(binary: str, tmp_path: Path) -> None:
-    with server(binary=binary) as redis:
+async def test_flushall_under_load(tmp_path: Path) -> None:
+    with server() as redis:
         async with scene(redis, tmp_path) as on:
             on.worker()
             for at in range(4):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 import time
 import traceback
@@ -92,6 +93,7 @@ def put_in_place(texts: Mapping[str, str]) -> None:
 def run_task(task: Task, items: Sequence[pytest.Item], server: RedisServer, pipe: int) -> None:
     """Runs to the end of the process; every step is told on the pipe."""
     try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         with open(os.devnull, "r+b") as nothing:
             for at in (0, 1, 2):
                 os.dup2(nothing.fileno(), at)

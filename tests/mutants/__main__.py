@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.equivalents import Equivalent, listed, matched
+from tests.mutants.equivalents import LISTED, Equivalent, listed, matched
 from tests.mutants.killing import Verdict, kill
 from tests.mutants.mutant import LUA, Mutant, all_mutants
 from tests.mutants.pool import Pool
@@ -34,7 +34,7 @@ def main() -> int:
     chosen = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers are stopped then too
     mutants = all_mutants()
-    _, unknown = matched(mutants, listed())
+    _, unknown = matched(mutants, listed(chosen.equivalent))
     mutants = _chosen(mutants, chosen)
     if chosen.list:
         for mutant in mutants:
@@ -75,6 +75,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, metavar="N", help="so many of them, by the seed")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="replays a sample")
     parser.add_argument("--quick", action="store_true", help="the script's own tests only")
+    parser.add_argument(
+        "--equivalent", type=Path, default=LISTED, help="another list instead of equivalent.toml"
+    )
     parser.add_argument("--no-model", action="store_true", help="the tests of the queue only")
     return parser.parse_args()
 
@@ -126,7 +129,7 @@ class _Run:
             _tell(
                 f"{len(session.items)} tests ({time.monotonic() - began:.0f} s), {len(self._mutants)} mutants"
             )
-            report = Report(matched(self._mutants, listed())[0], self._unknown)
+            report = Report(matched(self._mutants, listed(self._chosen.equivalent))[0], self._unknown)
             for verdict in kill(pool, session.items, self._mutants, reach, model):
                 report.add(verdict)
                 self._show(report, verdict)

@@ -31,7 +31,7 @@ class Equivalent:
 def listed(path: Path = LISTED) -> list[Equivalent]:
     """All entries. Raises ValueError for one that is not complete or stands there twice."""
     found: list[Equivalent] = []
-    for number, entry in enumerate(tomllib.loads(path.read_text())["equivalent"], 1):
+    for number, entry in enumerate(tomllib.loads(path.read_text()).get("equivalent", []), 1):
         if set(entry) - {"within"} != {"file", "before", "after", "reason"} or not entry["reason"].strip():
             raise ValueError(f"entry {number} of {path.name} needs file, before, after and reason")
         found.append(Equivalent(**{"within": "", **entry}))

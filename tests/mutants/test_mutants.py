@@ -128,13 +128,16 @@ def test_well_known_mutants_are_killed(tmp_path: Path, mutants: list[Mutant]) ->
     assert all(fate[0].startswith("killed") for fate in fates.values()), fates
 
 
-def test_a_survivor_is_shown_and_fails_the_command(tmp_path: Path, mutants: list[Mutant]) -> None:
+def test_a_survivor_and_a_wrong_entry_fail_the_command(tmp_path: Path, mutants: list[Mutant]) -> None:
     """raw.lua leaves its own tests nothing to see of one of its writes."""
-    found = [
-        one
-        for one in mutants
-        if one.file == "raw" and "'a'), now_ms" in one.before and one.operator == "drop"
-    ]
-    told = _run(tmp_path, "--name", found[0].name)
+    of_raw = [one for one in mutants if one.file == "raw" and one.operator == "drop"]
+    (survivor,) = (one for one in of_raw if "'a'), now_ms" in one.before)
+    (killed,) = (one for one in of_raw if "'b'), now_ms" in one.before)
+    entries = tmp_path / "equivalent.toml"
+    entry = '[[equivalent]]\nfile = "raw"\nbefore = "{}"\nafter = "{}"\nreason = "none"\n'
+    entries.write_text(entry.format(killed.before, killed.after) + entry.format("gone", "do end"))
+    told = _run(tmp_path, "--name", survivor.name, "--name", killed.name, "--equivalent", str(entries))
     assert told["exit"] == 1
-    assert found[0].shown in str(told["said"])
+    assert (told["survivors"], told["refuted"]) == ([survivor.shown], [killed.shown])
+    assert told["unknown"] == ["raw.lua\n    - gone\n    + do end"]
+    assert survivor.shown in str(told["said"]) and "no such mutant any more: raw.lua" in str(told["said"])

@@ -128,16 +128,15 @@ class Director:
             self._hit(ready[int(event.choice * len(ready))], event)
 
     def _hit(self, group: Group, event: Event) -> None:
-        now = time.monotonic()
         children = group.children()
         match event.verb:
             case "child":
                 victim = children[int(event.choice * 97) % len(children)]
-                self.record.child_deaths.append((now, victim))
                 send([victim], signal.SIGKILL)
+                self.record.child_deaths.append((time.monotonic(), victim))
             case "host":
                 pids = self._fleet.kill_host(group)
-                self.record.host_deaths.append((now, pids))
+                self.record.host_deaths.append((time.monotonic(), pids))
                 self.record.unkept.update(pids)
                 self._fleet.start()
             case "supervisor":

@@ -49,8 +49,8 @@ class Group:
         children = self.children()
         pids = [self.pid, *children]
         send(pids, number)
-        if late := set(self.children()) - set(children):  # started at this very moment
-            send(late, number)
+        if number == signal.SIGSTOP:  # one may have been started at this very moment
+            send(set(self.children()) - set(children), number)
         return pids
 
 

@@ -76,12 +76,12 @@ class Ledger:
         return any(one.started >= since for one in self._by_pid.get(pid, ())[-1:])
 
     def cut_off(self, pids: Iterable[int], at: float) -> list[Execution]:
-        """What these processes, killed at this instant, had begun and never ended."""
+        """What these processes, killed at this instant, had begun and never ended, or ended and could not settle."""
         return [
             one
             for pid in pids
             for one in self._by_pid.get(pid, ())
-            if one.started <= at and one.ended is None
+            if one.started <= at and (one.ended is None or self.next_after(one))
         ]
 
     def next_after(self, lost: Execution) -> Execution | None:

@@ -70,7 +70,7 @@ class Cycles:
         self, setting: Setting, sizes: Sizes, server: RedisServer, fleet: Fleet, ledger: Ledger
     ) -> None:
         self.exits = Exits()
-        self.outages_ms: list[tuple[float, float]] = []
+        self.unheard: set[int] = set()  # children that left while Redis did not hear them
         self.hurried: set[int] = set()  # children that were asked twice
         self._setting = setting
         self._sizes = sizes
@@ -120,7 +120,7 @@ class Cycles:
         """All of them are asked while Redis is away, or does not answer."""
         groups = await self._fleet.await_ready(self._sizes.groups)
         assert self._server.process
-        gone_ms = time.time() * 1000
+        self.unheard.update(pid for group in groups for pid in group.children())
         if silent:
             self._server.process.send_signal(signal.SIGSTOP)
         else:
@@ -136,7 +136,6 @@ class Cycles:
             self._server.process.send_signal(signal.SIGCONT)
         else:
             await asyncio.to_thread(self._server.start)
-        self.outages_ms.append((gone_ms, time.time() * 1000))
         for _ in range(self._sizes.groups):
             self._fleet.start()
 
@@ -203,12 +202,13 @@ def _job_rows(cycles: Cycles, jobs: Sequence[Job]) -> list[Row]:
                 early += patient and ran_s < DEADLINE_S - 0.1
             elif ended.outcome == "lapsed":
                 lapsed += 1
-                held = any(ended.started_ms < back for _, back in cycles.outages_ms)
-                unexpected += not held
+                unexpected += pid_of(ended.worker) not in cycles.unheard
     crashes = sum(job.crashes for job in jobs)
     return [
         times_row("released → runs elsewhere", waits, 2.0),
         count_row("… before the deadline of a worker that was asked once", early, len(waits)),
         count_row("crashes charged", crashes, len(jobs)),
-        count_row("leases that ran out, except where Redis was away at the end", unexpected, lapsed),
+        count_row(
+            "leases that ran out, except of workers that left while Redis was away", unexpected, lapsed
+        ),
     ]

@@ -137,7 +137,7 @@ class Trial:
                     await work
                 finally:
                     self._enough.set()
-                    await submitting
+                    await asyncio.wait_for(submitting, settle_s)
                 await self._close_the_books(queue, settle_s)
         finally:
             left = fleet.close()

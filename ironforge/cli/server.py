@@ -151,7 +151,8 @@ async def _tell_of_redis(forge: Forge) -> None:
     found = await forge.queue.health()
     log.info("Redis found: %s, durability %s", found.server, found.durability)
     for one in concerns(found, time.time_ns() // 1_000_000):
-        log.warning("%s; %s", one.message, one.hint)
+        if one.rule != "replicas":  # told when it was connected to
+            log.warning("%s; %s", one.message, one.hint)
 
 
 def _run_loop(main: Coroutine[Any, Any, int]) -> int:

@@ -18,6 +18,7 @@ CONFIRM_MS = 1_500
 FULL_SHARE = 0.9
 LARGEST_SKEW_S = 5.0
 INFO_REFUSED = "unknown, since INFO is refused to this Redis user"
+NO_REPLICA = "no replica of Redis is connected: every submission is answered with not_confirmed"
 NOEVICTION = "run 'redis-cli CONFIG SET maxmemory-policy noeviction'"
 
 
@@ -203,8 +204,7 @@ def _of_state(health: Health, here_ms: int) -> Iterator[Concern]:
             "replica", "bad", message, "point REDIS_URL at the primary, or name the Sentinels in it"
         )
     elif health.asked == "replicated" and not health.replicas:
-        message = "no replica of Redis is connected: every submission is answered with not_confirmed"
-        yield Concern("replicas", "bad", message, "start a replica ('redis-cli REPLICAOF …' on it)")
+        yield Concern("replicas", "bad", NO_REPLICA, "start a replica ('redis-cli REPLICAOF …' on it)")
     if health.failing:
         message = "Redis cannot write to its disk and refuses changes"
         yield Concern("disk", "bad", message, "make room on its disk; its log names the error")

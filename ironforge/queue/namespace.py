@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from ironforge.errors import ConfigError, JobNotFound, StartupError
 from ironforge.job import shard_of
 from ironforge.queue.connection import store_errors
-from ironforge.queue.durability import Node, read_node, refuse_undurable, weakest
+from ironforge.queue.durability import NO_REPLICA, Node, online_replicas, read_node, refuse_undurable, weakest
 from ironforge.queue.keys import Keys, namespace_meta, shard_of_name
 from ironforge.queue.shard import Clients, Shard
 from ironforge.queue.versions import agree
@@ -66,6 +66,8 @@ class Namespace:
         elif not allow_unsafe:
             refuse_unsafe(info)
         refuse_undurable(self.durability, disk, allow_unsafe=allow_unsafe)
+        if self.durability == "replicated" and not online_replicas(info):
+            log.warning(NO_REPLICA)
         await self.all_shards()
 
     async def read_redis(self) -> Node:

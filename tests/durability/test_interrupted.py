@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 
 from ironforge.errors import StoreUnavailable
@@ -29,15 +28,13 @@ async def _says(on: Scene, words: str, timeout_s: float = 10) -> None:
     await eventually(said, timeout_s, f"a job is refused: {words}")
 
 
-async def _takes_jobs(on: Scene, within_s: float) -> float:
-    """Seconds until a job is accepted again."""
-    began = time.monotonic()
+async def _takes_jobs(on: Scene) -> None:
+    """Until a job is accepted again; `./forge chaos durability` measures how soon."""
 
     async def accepted() -> bool:
         return (await on.http.post("/jobs", json={"kind": "padded"})).status_code == 201
 
-    await eventually(accepted, within_s, "jobs are accepted again")
-    return time.monotonic() - began
+    await eventually(accepted, 30, "jobs are accepted again")
 
 
 @both_servers()
@@ -75,7 +72,7 @@ async def test_a_primary_that_became_a_replica_loses_nothing_that_was_confirmed(
                 assert (await on.http.post("/jobs", json={"kind": "padded"})).status_code == 503
                 assert ("replica", "bad") in await on.attention()
                 both.follow()
-                assert await _takes_jobs(on, 10) < 5
+                await _takes_jobs(on)
                 before = len(submitter.accepted)
                 await eventually(lambda: len(submitter.accepted) > before + 30, 20, "and so on")
             assert submitter.refused["redis_unavailable"]
@@ -94,7 +91,7 @@ async def test_the_script_of_another_costs_no_lease(tmp_path: Path) -> None:
                 other = asyncio.create_task(asyncio.to_thread(client.eval, spin, 0))
                 await _says(on, "busy with a script")
                 await other
-            assert await _takes_jobs(on, 10) < 5
+            await _takes_jobs(on)
             await on.completed([job.id for job in running])
             assert len(on.bench.lines("start")) == 4 and await on.lapses() == 0
             await on.is_well()

@@ -93,10 +93,12 @@ class Supervisor:
         except ExceptionGroup as errors:  # not except*: before Python 3.11.4 that wraps what is raised in it
             raise errors.exceptions[0] from None
         finally:
+            self._stopping.set()
             for task in background:
                 task.cancel()
             for child in self._children.values():
                 child.end()
+            await asyncio.gather(*self._lives, return_exceptions=True)
             if self._forge:
                 await self._forge.aclose()
             self._waiters.shutdown(wait=False)
@@ -143,6 +145,8 @@ class Supervisor:
                 code = await self._in_thread(child.wait)
                 await self._after(child, code)
         finally:
+            child.end()
+            await self._in_thread(child.wait)
             self._children.pop(child.wid, None)
             child.forget()
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,8 @@ async def supervising(target: str = TASKS, **options: Any) -> AsyncIterator[Runn
         yield running
     finally:
         for pid in running.pids():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if not running.task.done():
             running.stop()
             await asyncio.gather(running.task, return_exceptions=True)

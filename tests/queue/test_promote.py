@@ -107,3 +107,9 @@ async def test_a_job_of_the_usual_priority_is_promoted_to_it(stopped: Stopped) -
     stopped.later(20)
     await stopped.call("promote", 10, "mail")
     assert await stopped.scores("q:mail:queued") == {"a": stopped.place(2, due * 1000)}
+
+
+async def test_the_bound_is_not_taken_for_a_queue(stopped: Stopped) -> None:
+    await stopped.enqueue("a", "10", when="in", ms=10)
+    stopped.later(10)
+    assert await stopped.call("promote", 10, "mail") == 0

@@ -135,3 +135,9 @@ async def test_the_limit_of_a_call_is_for_all_queues_together(queue: RedisQueue)
     await move_clock(queue, DAY_MS + 1)
     assert await queue.trim(limit=3, spend_s=0) == 3
     assert await queue.trim(keep=0, limit=3, spend_s=0) == 2
+
+
+async def test_the_bound_is_not_taken_for_a_queue(stopped: Stopped) -> None:
+    await _ended(stopped, "a", queue="100", retention_ms=10)
+    stopped.later(10)
+    assert await stopped.call("trim", 50, 100, "mail") == 0

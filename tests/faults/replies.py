@@ -11,12 +11,16 @@ from importlib.resources import files
 from pathlib import Path
 from random import Random
 
+from ironforge.config import Settings
+from ironforge.forge import Forge
 from ironforge.queue.backend import RedisQueue
 from ironforge.queue.scripts import script
 from tests.chaos.pacing import during
 from tests.faults.actor import Actor, act_all
 from tests.faults.book import Verdict, judge
 from tests.faults.proxy import FaultProxy, some_replies
+from tests.faults.races import transport
+from tests.faults.web import Web
 
 SHARE = 0.2
 ACTORS = 12
@@ -88,13 +92,17 @@ async def run_actors(
     async with FaultProxy(url, folder, seed=seed) as proxy, RedisQueue(proxy.url, namespace) as queue:
         proxy.decide, proxy.name_of = some_replies(SHARE), script_of
         rng = Random(seed)
-        actors = [Actor(at, queue, Random(rng.random())) for at in range(ACTORS)]
+        forge = Forge(settings=Settings(redis_url=proxy.url, namespace=namespace))
+        web = Web(transport(forge))
+        actors = [Actor(at, queue, web, Random(rng.random())) for at in range(ACTORS)]
         telling = asyncio.create_task(_tell(actors, operations, tell)) if tell else None
         try:
             await act_all(actors, operations)
         finally:
             if telling:
                 telling.cancel()
+            await web.aclose()
+            await forge.aclose()
     async with RedisQueue(url, namespace) as direct:
         verdict = await judge(direct, [actor.book for actor in actors])
     done = sum((actor.done for actor in actors), Counter[str]())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.faults.replies import run_actors, unused_scripts
 
-OPERATIONS, SEED = 1_500, 1
+OPERATIONS, SEED = 1_000, 1
 
 
 async def test_nothing_is_done_twice_and_nothing_is_lost(redis_url: str, namespace: str) -> None:

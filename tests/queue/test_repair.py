@@ -91,3 +91,38 @@ async def test_nothing_is_done_that_would_meet_a_key_of_another_type(queue: Redi
     assert await dump(queue) == before
     await queue.client.delete(wake)
     assert await _repair(queue, job.id)
+
+
+async def test_a_queued_job_names_no_holder_and_is_claimed_by_nobody(queue: RedisQueue, lane: Lane) -> None:
+    job = await queue.enqueue(NewJob("greet"))
+    await queue.client.hset(queue.keys.job(job.id), "worker", "w1")
+    await queue.client.sadd(queue.keys.claims("w1"), job.id)
+    assert await _repair(queue, job.id) == ["worker dropped", "removed from the claims of w1"]
+    assert not await queue.client.exists(queue.keys.claims("w1"))
+
+
+async def test_a_job_that_left_the_dead_leaves_its_group_which_is_counted_again(
+    queue: RedisQueue, lane: Lane
+) -> None:
+    await dead_job(queue, lane)
+    job = await queue.enqueue(NewJob("greet"))
+    await queue.client.hset(queue.keys.job(job.id), "fingerprint", "f1")
+    await queue.client.zadd(queue.keys.dead_group("f1"), {job.id: 1})
+    await queue.client.zincrby(queue.keys.dead_groups, 1, "f1")
+    assert await _repair(queue, job.id) == ["removed from error group f1", "group counted again"]
+    assert await queue.client.zscore(queue.keys.dead_groups, "f1") == 1
+    assert await queue.client.zcard(queue.keys.dead_group("f1")) == 1
+
+
+async def test_what_comes_after_a_job_that_was_placed_again_comes_after_it(
+    queue: RedisQueue, lane: Lane
+) -> None:
+    first = await queue.enqueue(NewJob("greet"))
+    await queue.client.zrem(queue.keys.index("default", "queued"), first.id)
+    await queue.client.hdel(queue.keys.settings("default"), "sequence")
+    assert "sequence raised" in await _repair(queue, first.id)
+    score = await queue.client.zscore(queue.keys.index("default", "queued"), first.id)
+    assert int(await queue.client.hget(queue.keys.settings("default"), "sequence")) == score % BAND
+    await queue.client.hincrby(queue.keys.settings("default"), "sequence", 10)
+    await queue.client.zrem(queue.keys.index("default", "queued"), first.id)
+    assert await _repair(queue, first.id) == ["idle workers woken", "placed in default:queued"]

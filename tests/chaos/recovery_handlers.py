@@ -171,7 +171,7 @@ DEAF = ("deaf", "deaf.thread", "deaf.process")
 
 async def deaf_handlers(setting: Setting, server: RedisServer, rng: random.Random) -> list[Row]:
     """Handlers that do not end at their limit or when a person cancels them; the only slot is wanted by another job."""
-    limit_s = 2.0
+    limit_s = 10.0  # a process has to be started within it, on a busy machine too
     took: dict[str, list[float]] = {"limit": [], "cancel": []}
     uncharged = True
     cases = [(kind, why) for kind in DEAF for why in took]

@@ -191,13 +191,13 @@ async def deaf_handlers(setting: Setting, server: RedisServer, rng: random.Rando
             if why == "cancel":
                 at_s = time.monotonic()
                 await on.queue.cancel(job.id)
-            await on.queue.enqueue(NewJob("nap", b'{"mark":%d,"s":0}' % (at + 50), queue=name))
+            nap = await on.queue.enqueue(NewJob("nap", b'{"mark":%d,"s":0}' % (at + 50), queue=name))
             line = await eventually(
                 lambda: on.ledger.read() is not None and on.ledger.of.get(at + 50), 60, f"the slot of {name}"
             )
             took[why].append(line[0].at - at_s)
             wanted = JobStatus.DEAD if why == "limit" else JobStatus.CANCELLED
-            (found,) = await ended(on.queue, [job], 10)
+            found, _ = await ended(on.queue, [job, nap], 30)
             uncharged &= (found.status, found.crashes, found.lapses) == (wanted, 0, 0)
 
         setting.tell(f"deaf handlers: {len(cases)} ways")

@@ -205,3 +205,14 @@ async def test_a_batch_for_one_queue_counts_each(queue: RedisQueue, stopped: Sto
     assert (await queue.read_stats()).submitted == {("greet", "medium"): 3}
     assert [slot.submitted for slot in (await queue.read_series()).slots if slot.submitted] == [{"mail": 3}]
     assert await stopped.version() == 1
+
+
+async def test_a_job_due_before_all_others_wakes_whoever_sleeps_until_those(stopped: Stopped) -> None:
+    await stopped.enqueue("a", when="in", ms=4_000)
+    assert await stopped.woken()
+    await stopped.enqueue("b", when="in", ms=3_000)
+    assert await stopped.woken() and await stopped.version() == 2
+
+
+async def test_now_is_now_whatever_else_is_said(stopped: Stopped) -> None:
+    assert (await stopped.enqueue("a", when="now", ms=stopped.now_ms + 60_000))[1:] == ["queued", 0]

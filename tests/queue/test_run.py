@@ -60,3 +60,9 @@ async def test_under_a_key_it_acts_once(stopped: Stopped) -> None:
     assert await stopped.call("run", "a", "key", "hash") == "done"
     assert await stopped.call("run", "a", "key", "other") == "key_conflict"
     assert await stopped.call("run", "a", "", "") == "queued"
+
+
+async def test_a_job_of_the_usual_priority_goes_to_its_place(stopped: Stopped) -> None:
+    await stopped.enqueue("a", when="in", ms=60_000)
+    assert await stopped.call("run", "a", "", "") == "done"
+    assert await stopped.scores("q:mail:queued") == {"a": stopped.place(2)}

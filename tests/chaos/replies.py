@@ -25,13 +25,14 @@ def rows_of(outcome: Outcome) -> list[Row]:
     cut = outcome.cut.total()
     seen = outcome.seen.total() - outcome.seen["HELLO"]  # the greeting of each connection is spared
     missing = unused_scripts(outcome.cut)
-    least = min(outcome.cut.items(), key=lambda item: item[1])
+    scripts = {name: times for name, times in outcome.cut.items() if name.islower()}
+    least = min(scripts.items(), key=lambda item: item[1])
     return [
         Row("operations, and how often they were sent", f"{operations:,}, {outcome.sent:,}"),
         Row("exchanges whose reply never arrived", f"{cut:,} of {seen:,} ({cut / seen:.1%})"),
         Row(
             "scripts whose replies were cut, the rarest",
-            f"{len(outcome.cut)}, {least[0]} {least[1]} times" + "".join(f"; never {name}" for name in missing),
+            f"{len(scripts)}, {least[0]} {least[1]} times" + "".join(f"; never {name}" for name in missing),
             "every one that changes something", not missing,
         ),
         count_row("double effects", len(verdict.doubled), operations),

@@ -11,7 +11,7 @@ from typing import TypeVar
 from ironforge.errors import StoreUnavailable
 
 log = logging.getLogger("ironforge.worker")
-LONGEST_BACKOFF_S = 5.0
+LONGEST_BACKOFF_S = 2.0  # a failover takes seconds; what waits longer than it adds to them
 T = TypeVar("T")
 
 
@@ -31,7 +31,7 @@ async def every(
 
 
 class Outage:
-    """Waits longer and longer while Redis is away, at most 5 s with jitter, and tells of it once."""
+    """Waits longer and longer while Redis is away, at most 2 s with jitter, and tells of it once."""
 
     def __init__(self) -> None:
         self._failures = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool
@@ -24,6 +25,17 @@ class Pool(BlockingConnectionPool):
     async def ensure_connection(self, connection: Any) -> None:
         writer = connection._writer
         # One that was reset while idle: redis-py would find out by writing to it.
-        if connection.should_reconnect() or (writer is not None and writer.is_closing()):
+        if connection.should_reconnect() or (
+            writer is not None and (writer.is_closing() or _has_ended(writer))
+        ):
             await connection.disconnect(nowait=True)
         await super().ensure_connection(connection)
+
+
+def _has_ended(writer: Any) -> bool:
+    """Whether an idle connection can be read, which means its end: a loop that was busy meanwhile has not heard of it."""
+    if writer.get_extra_info("ssl_object") is not None:
+        return False  # there is more to be read of TLS
+    poll = select.poll()
+    poll.register(writer.get_extra_info("socket").fileno(), select.POLLIN)
+    return bool(poll.poll(0))

@@ -115,17 +115,20 @@ async def _completed(setting: Setting, sizes: Sizes, server: RedisServer) -> lis
     async with _filler(server, "kept") as (queue, worker):
         await worker.end(BATCH, _completed_one)
         await _let_all_go(queue)
+        await queue.reap()  # leaves its tick
         empty = await _names(queue)
         await worker.end(backlog, _completed_one)
         began = time.monotonic()
         trimmed = await queue.trim(keep=0, spend_s=3600)
         rate = trimmed / (time.monotonic() - began)
         assert trimmed == backlog
-        points, most, took_s = await _under_retention(setting, sizes, queue, worker)
+        calls = await _slow(queue, "trim")
+        points, most, took_s, more = await _under_retention(setting, sizes, queue, worker)
+        calls += more
         findings = (await audit(queue)).findings
         await _let_all_go(queue)
         left = await _names(queue)
-        calls = await _slow(server, queue, "trim", shifted=True)
+        calls += await _slow(queue, "trim")
     drift = max(abs(point / points[0] - 1) for point in points)
     return [
         Row("completions", f"{jobs:,} at {jobs / took_s:,.0f} a second, {sizes.kept:,} kept"),
@@ -142,9 +145,10 @@ async def _completed(setting: Setting, sizes: Sizes, server: RedisServer) -> lis
 
 async def _under_retention(
     setting: Setting, sizes: Sizes, queue: RedisQueue, worker: _Worker
-) -> tuple[list[int], int, float]:
-    """(memory in use each time that retention had caught up, most completed jobs seen, seconds of work)."""
+) -> tuple[list[int], int, float, list[int]]:
+    """(memory in use each time that retention had caught up, most completed jobs seen, seconds of work, slow calls)."""
     points: list[int] = []
+    slow: list[int] = []
     most, took_s, jobs, steps = 0, 0.0, sizes.completions, sizes.points
     maintenance = (
         maintain(queue) if sizes.kept == COMPLETED_KEPT else [asyncio.create_task(_trimming(queue, sizes))]
@@ -163,13 +167,14 @@ async def _under_retention(
                 return await _completed_now(queue) <= sizes.kept and not lazy
 
             await eventually(caught_up, 60, "retention caught up")
+            slow += await _slow(queue, "trim")
             points.append((await queue.client.info())["used_memory"])
             setting.tell(f"growth: {(at + 1) * jobs // steps:,} of {jobs:,} completions")
     finally:
         for task in maintenance:
             task.cancel()
         await asyncio.gather(*maintenance, return_exceptions=True)
-    return points, most, took_s
+    return points, most, took_s, slow
 
 
 async def _trimming(queue: RedisQueue, sizes: Sizes) -> None:
@@ -197,10 +202,14 @@ async def _names(queue: RedisQueue) -> set[bytes]:
     return {name for name in names if await queue.client.execute_command("PTTL", name) == -1}
 
 
-async def _slow(server: RedisServer, queue: RedisQueue, name: str, *, shifted: bool = False) -> list[int]:
-    """Microseconds of the calls of a script that the server noted as slow."""
-    digest = script(name, shifted_clock=shifted).digest.encode()
+async def _slow(queue: RedisQueue, name: str) -> list[int]:
+    """Microseconds of the calls of a script that the server noted as slow since the last call of this.
+
+    What is noted is dropped: it takes memory of its own, some kilobytes each.
+    """
+    digest = script(name, shifted_clock=True).digest.encode()
     found = await queue.client.execute_command("SLOWLOG", "GET", 5000)
+    await queue.client.execute_command("SLOWLOG", "RESET")
     return [entry[2] for entry in found if digest in entry[3]]  # number, when, µs, the command
 
 

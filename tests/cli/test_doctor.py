@@ -91,8 +91,7 @@ async def test_repair_with_yes_makes_the_books_well_and_says_what_it_did(books: 
     shown = _doctor(books, 0, "--repair", "--yes")
     assert f"repaired not_indexed: {kept.id} is queued but in no list of queue default: " in shown
     assert (
-        f"repaired ghost: {gone.id} is listed in default:queued" in shown
-        and "1 entered as missing" in shown
+        f"repaired ghost: {gone.id} is listed in default:queued" in shown and "1 entered as missing" in shown
     )
     assert await books.client.zscore(books.keys.index("default", "queued"), kept.id)
     _report(books, 0)

@@ -69,3 +69,11 @@ async def test_a_time_limit_is_given_once(queue: RedisQueue) -> None:
     assert 0 < await queue.client.pttl(key) <= 60_000
     assert await _repair(queue, "timed", "idem:a") == []
     assert await _repair(queue, "timed", "idem:never") == []
+
+
+async def test_a_wake_mark_that_is_none_is_made_anew(queue: RedisQueue) -> None:
+    await queue.enqueue(NewJob("greet"))
+    await queue.client.delete(queue.keys.wake("default"))
+    await queue.client.zadd(queue.keys.wake("default"), {"up": 1})
+    assert await _repair(queue, "queue", "default") == ["wake mark made anew", "idle workers woken"]
+    assert (await dump(queue))["q:default:wake"] == ["ready"]

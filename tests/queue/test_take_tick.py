@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from ironforge.queue.backend import RedisQueue
+from tests.queue.stopped import Stopped
 from tests.waiting import eventually
 
 
@@ -20,3 +21,8 @@ async def test_one_taken_before_the_clock_ran_back_does_not_count(queue: RedisQu
 async def test_one_without_an_end_does_not_count(queue: RedisQueue) -> None:
     await queue.client.set(queue.keys.tick("reap"), "1")
     assert [await queue.take_tick("reap", 900) for _ in range(2)] == [True, False]
+
+
+async def test_words(stopped: Stopped) -> None:
+    assert [await stopped.call("take_tick", "reap", 60_000) for _ in range(2)] == [1, 0]
+    assert 50_000 < await stopped.ttl_ms("tick:reap") <= 60_000

@@ -192,7 +192,7 @@ def _new_job(machine: Machine, choices: Choices) -> NewJob:
     new.max_retries = pick(choices, (3, 0, 1, 12))
     match choices.below(4):
         case 1:
-            new.delay_ms = pick(choices, (0, 1, 2_000, 5_000, 5_001, HOUR_MS))
+            new.delay_ms = pick(choices, (0, 1, 2_000, 4_000, 5_000, 5_001, HOUR_MS))
         case 2:
             new.run_at_ms = machine.model.now_ms + pick(choices, (0, 1, -1, 4_999, 5_000, HOUR_MS))
         case _:

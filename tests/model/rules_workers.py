@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from ironforge.job import NewJob
 from ironforge.queue.readings import Settlement, Turn, WorkerInfo
 from ironforge.queue.turning import PROMOTED_PER_CLAIM
 from tests.model.choices import Choices, chance, pick
 from tests.model.delivery import deliver
 from tests.model.machine import Expected, Machine, Verb
 from tests.model.model_working import ClaimReply
-from tests.model.rules_producers import QUEUES
+from tests.model.rules_producers import MOST_JOBS, QUEUES, new_id, remember_id
 
 LEASES_MS = (15_000, 15_000, 15_000, 3_000, 1)
 MOST_WORKERS = 4
@@ -179,9 +181,11 @@ def lock(machine: Machine, choices: Choices) -> None:
 def take_mark(machine: Machine, choices: Choices) -> None:
     """An idle worker that is woken. It never waits here: there is a mark."""
     queues = some_queues(choices)
-    if not any(machine.model.queues[queue].wake for queue in queues):
-        return
+    if any(machine.model.queues[queue].wake for queue in queues):
+        _take_mark(machine, queues)
 
+
+def _take_mark(machine: Machine, queues: tuple[str, ...]) -> None:
     def expect() -> Expected:
         queue = machine.model.take_mark(queues)
         key = machine.queue.keys.wake(queue or "").encode()
@@ -191,6 +195,27 @@ def take_mark(machine: Machine, choices: Choices) -> None:
     words = f"wait for {','.join(queues)}"
     machine.tell(words)
     machine.do(Verb(words, lambda: machine.queue.wait_for_wake(queues, 1.0), expect))
+
+
+def due_soon(machine: Machine, choices: Choices) -> None:
+    """Two jobs that are due soon, and a worker that takes the mark of the first before the second comes."""
+    if len(machine.model.jobs) >= MOST_JOBS:
+        return
+    queue = pick(choices, QUEUES)
+    for _ in range(2):
+        if machine.model.queues[queue].wake:
+            _take_mark(machine, (queue,))
+        new = NewJob(
+            "k1", id=new_id(machine), queue=queue, delay_ms=pick(choices, (4_000, 1_000, 5_000, 5_001))
+        )
+        remember_id(machine, new.id)
+
+        def expect(new: NewJob = new) -> Expected:
+            yield machine.model.enqueue([new])
+            return None
+
+        machine.tell(f"enqueue {new.id[-4:]} in {queue}, due in {new.delay_ms} ms")
+        machine.do(Verb("enqueue", lambda new=new: machine.queue.enqueue_many([replace(new)]), expect))
 
 
 def give_back_mark(machine: Machine, choices: Choices) -> None:

@@ -177,7 +177,8 @@ class Runner:
         policy = task.defaults.backoff if task else BackoffPolicy()
         try:
             return settle_failure(run.job, error, policy, self._rng)
-        except BaseException as broken:  # what the error's own methods raise: no traceback, which would ask it again
+        except BaseException as broken:  # what the error's own methods raise
+            # No traceback: it would ask the error again.
             log.error("an error cannot be described (%s)", type(broken).__name__, extra=_about(run.job))
             return settle_failure(run.job, RuntimeError(type(broken).__name__), policy, self._rng)
 

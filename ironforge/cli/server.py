@@ -13,6 +13,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from ironforge import __version__, config
+from ironforge.cli.options import add_durability
 from ironforge.errors import ConfigError, StartupError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -38,16 +39,6 @@ def add_parser(
     )
     add_durability(parser)
     parser.add_argument("--allow-unsafe-redis", action="store_true", help="run on a Redis that may lose jobs")
-
-
-def add_durability(parser: argparse.ArgumentParser) -> None:
-    """The same option for all that accept jobs."""
-    parser.add_argument(
-        "--durability",
-        choices=config.DURABILITIES,
-        help="what an accepted job has survived: local (as Redis is set), always (refuses to start unless Redis syncs "
-        "each write to its disk), replicated (a replica has it); default: IRONFORGE_DURABILITY, local",
-    )
 
 
 def run(args: argparse.Namespace) -> int:

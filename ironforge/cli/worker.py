@@ -8,7 +8,7 @@ import signal
 import sys
 
 from ironforge import config
-from ironforge.cli.server import add_durability
+from ironforge.cli.options import add_durability
 from ironforge.errors import ConfigError
 
 DEMO = "ironforge.demo.tasks:forge"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -118,11 +119,16 @@ async def test_what_cannot_be_verified_is_refused_in_one_sentence(
 ) -> None:
     for name, (options, words) in REFUSED.items():
         url = served[name] + options.format(root=authority.root)
-        queue = RedisQueue(url, "t")
-        with pytest.raises(StoreUnavailable, match=words) as refused:
-            await queue.open()
-        await queue.close()
-        assert "127.0.0.1" not in str(refused.value)
+        for _ in range(20):
+            queue = RedisQueue(url, "t")
+            with pytest.raises(StoreUnavailable) as refused:
+                await queue.open()
+            await queue.close()
+            assert "127.0.0.1" not in str(refused.value)
+            # A server that closes at once may do so before its reason was read.
+            if str(refused.value) != "Redis cannot be reached":
+                break
+        assert re.search(words, str(refused.value))
 
 
 async def test_no_verification_is_possible_and_said_loudly(

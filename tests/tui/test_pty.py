@@ -19,6 +19,7 @@ from tests.server.conftest import Served
 from tests.tui.ptys import PtyConsole
 
 EVIL = "\x1b]0;evil\x07\x1b[2J\u202e[/red]\x9b31m"
+LONGEST_CPU_S = 1.5
 NOWHERE = {"IRONFORGE_URL": "http://127.0.0.1:1"}
 
 
@@ -56,7 +57,6 @@ async def test_nothing_of_a_hostile_job_reaches_the_terminal_as_it_is(
     for bad in (b"\x1b]", b"\x07", "\u202e".encode(), "\x9b".encode(), b"\x1b[2J\xe2\x80\xae"):
         assert bad not in seen, bad
     assert "␛]0;evil␇" in seen.decode() and "[/red]" in seen.decode()
-LONGEST_CPU_S = 1.5
 
 
 def test_no_colour_when_none_is_wanted() -> None:

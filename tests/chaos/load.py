@@ -96,6 +96,7 @@ class Load:
     def _wanted(self) -> Literal["more", "done"] | None:
         if self._room is not None:
             assert len(self.acknowledged) < self._room, "more jobs than the queues have room for"
+        self._ledger.read()  # nobody else may, once everything was done to the workers
         if self._left <= 0 and self.enough.is_set():
             return "done"
         return "more" if len(self.acknowledged) - self._ledger.ended < self._ahead else None

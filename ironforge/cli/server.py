@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from ironforge import __version__, config
-from ironforge.cli.options import add_durability
+from ironforge.cli.options import add_redis_options
 from ironforge.errors import ConfigError, StartupError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -31,14 +31,7 @@ def add_parser(
     parser.add_argument(
         "--bind", metavar="HOST:PORT", help="address to listen on (default: BIND_ADDR, 127.0.0.1:3000)"
     )
-    parser.add_argument(
-        "--shards",
-        type=int,
-        metavar="N",
-        help="split a new namespace into N parts, for a Redis Cluster (default 1)",
-    )
-    add_durability(parser)
-    parser.add_argument("--allow-unsafe-redis", action="store_true", help="run on a Redis that may lose jobs")
+    add_redis_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ import signal
 import sys
 
 from ironforge import config
-from ironforge.cli.options import add_durability
+from ironforge.cli.options import add_redis_options
 from ironforge.errors import ConfigError
 
 DEMO = "ironforge.demo.tasks:forge"
@@ -43,14 +43,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--metrics-addr", metavar="HOST:PORT", help="answer Prometheus about this host's worker processes"
     )
-    parser.add_argument(
-        "--shards",
-        type=int,
-        metavar="N",
-        help="split a new namespace into N parts, for a Redis Cluster (default 1)",
-    )
-    add_durability(parser)
-    parser.add_argument("--allow-unsafe-redis", action="store_true", help="run on a Redis that may lose jobs")
+    add_redis_options(parser)
 
 
 def _leave(*_: object) -> None:

@@ -27,6 +27,7 @@ Without a tag: `<namespace>:meta` (hash: shards, and those of versions.py), read
 from __future__ import annotations
 
 from binascii import crc_hqx
+from collections.abc import Iterable
 
 from ironforge.job import JobStatus
 
@@ -50,6 +51,14 @@ def shard_tag(shard: int, shards: int) -> str:
 def shard_of_name(name: str, shards: int) -> int:
     """The shard of a queue, an Idempotency-Key or a lock: a queue never moves, so this never changes."""
     return 0 if shards == 1 else crc_hqx(name.encode(), 0) % shards
+
+
+def by_shard(names: Iterable[str], shards: int) -> dict[int, list[str]]:
+    """The names that live in each shard, in their order; shards without one are left out."""
+    found: dict[int, list[str]] = {}
+    for name in names:
+        found.setdefault(shard_of_name(name, shards), []).append(name)
+    return found
 
 
 class Keys:

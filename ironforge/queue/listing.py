@@ -13,7 +13,7 @@ from ironforge.errors import InvalidJob
 from ironforge.job import Job, JobStatus
 from ironforge.queue.codec import job_from_hash
 from ironforge.queue.connection import store_errors
-from ironforge.queue.keys import shard_of_name
+from ironforge.queue.keys import by_shard
 from ironforge.queue.namespace import Namespace, shard_at
 from ironforge.queue.readings import JobFilter, JobPage
 from ironforge.queue.shard import Shard
@@ -118,11 +118,10 @@ class Listing(Namespace):
         if wanted.error:
             return [(shard, [f"dead:group:{wanted.error}"]) for shard in shards]
         parts = ("queued", "suspects") if status is JobStatus.QUEUED else (status.value,)
-        by_shard: dict[int, list[str]] = {}
-        for queue in queues:
-            indexes = by_shard.setdefault(shard_of_name(queue, len(shards)), [])
-            indexes += [f"q:{queue}:{part}" for part in parts]
-        return [(shards[at], indexes) for at, indexes in by_shard.items()]
+        return [
+            (shards[at], [f"q:{name}:{part}" for name in names for part in parts])
+            for at, names in by_shard(queues, len(shards)).items()
+        ]
 
     async def _jobs(self, members: list[tuple[str, str]]) -> list[Job | None]:
         shards = await self.all_shards()

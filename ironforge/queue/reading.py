@@ -12,7 +12,7 @@ from ironforge.queue.codec import json_object, members_of, number, text
 from ironforge.queue.connection import store_errors
 from ironforge.queue.durability import INFO_REFUSED, online_replicas
 from ironforge.queue.grouping import Grouping
-from ironforge.queue.keys import SLOT_MS, shard_of_name
+from ironforge.queue.keys import SLOT_MS, by_shard
 from ironforge.queue.listing import Listing
 from ironforge.queue.readings import (
     Health,
@@ -42,11 +42,8 @@ class Reading(Listing, Grouping):
 
     async def _read_queues(self, names: list[str]) -> list[QueueReading]:
         shards = await self.all_shards()
-        by_shard: dict[int, list[str]] = {}
-        for name in names:
-            by_shard.setdefault(shard_of_name(name, len(shards)), []).append(name)
         found: dict[str, QueueReading] = {}
-        for at, part in by_shard.items():
+        for at, part in by_shard(names, len(shards)).items():
             now_ms, *readings = await shards[at].call("read_queues", *part)
             for name, values in zip(part, readings, strict=True):
                 found[name] = _queue_reading(name, values, now_ms)

@@ -10,7 +10,7 @@ from typing import Any
 from ironforge.job import Job, JobStatus
 from ironforge.queue.codec import job_from_hash, pairs
 from ironforge.queue.connection import store_errors
-from ironforge.queue.keys import shard_of_name
+from ironforge.queue.keys import by_shard
 from ironforge.queue.namespace import Namespace, shard_at
 from ironforge.queue.readings import Settlement, Turn, TurnReply
 from ironforge.queue.scripts import Argument
@@ -55,15 +55,12 @@ class Turning(Namespace):
     async def _claim_across(self, shards: list[Shard], turn: Turn) -> TurnReply:
         if not turn.slots:
             return TurnReply([], "ok", [], [], None)
-        by_shard: dict[int, tuple[str, ...]] = {}
-        for queue in turn.queues:
-            at = shard_of_name(queue, len(shards))
-            by_shard[at] = (*by_shard.get(at, ()), queue)
-        claims = self._claims_of(turn, list(by_shard))
+        queues = by_shard(turn.queues, len(shards))
+        claims = self._claims_of(turn, list(queues))
         for at in claims.order:
             free = turn.slots - claims.taken
             if at not in claims.replies and free > 0:
-                part = replace(turn, slots=free, queues=by_shard[at], settlements=())
+                part = replace(turn, slots=free, queues=tuple(queues[at]), settlements=())
                 claims.replies[at] = await _turn_in(shards[at], part)
         assert self._claims is not None
         del self._claims[turn.wid, turn.lane]

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ironforge.queue.connection import store_errors
-from ironforge.queue.keys import shard_of_name
+from ironforge.queue.keys import by_shard, shard_of_name
 from ironforge.queue.namespace import Namespace
 from ironforge.queue.shard import Shard
 
@@ -53,10 +53,7 @@ def _groups(queues: Sequence[str], shards: int, *, apart: bool) -> list[tuple[st
     """Queues that one call can block on: all, but in a Cluster those of one shard."""
     if not apart or shards == 1:
         return [tuple(queues)]
-    by_shard: dict[int, list[str]] = {}
-    for queue in queues:
-        by_shard.setdefault(shard_of_name(queue, shards), []).append(queue)
-    return [tuple(group) for group in by_shard.values()]
+    return [tuple(group) for group in by_shard(queues, shards).values()]
 
 
 async def _block(shards: list[Shard], queues: Sequence[str], timeout_s: float) -> str | None:

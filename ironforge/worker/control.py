@@ -16,6 +16,7 @@ from typing import Any
 
 from ironforge.config import Settings
 from ironforge.task import TaskRegistry
+from ironforge.worker.failure import policies_of
 
 # Exit codes of a child that ends as it means to.
 DONE, MISUSED, RECYCLE, LEASE_LOST = 0, 2, 76, 77
@@ -54,7 +55,7 @@ def hello(settings: Settings, tasks: TaskRegistry) -> dict[str, Any]:
             "data_dir": str(settings.data_dir),
             "durability": settings.durability,
             "kinds": tasks.about(),
-            "policies": {task.kind: task.defaults.backoff.to_json() for task in tasks},
+            "policies": policies_of(tasks),
         }
     }
 

@@ -5,37 +5,20 @@ from __future__ import annotations
 import logging
 import time
 
-log = logging.getLogger("ironforge.worker")
+from ironforge.line_budget import LineBudget
 
-LINES_PER_S = 50
+log = logging.getLogger("ironforge.worker")
 
 
 class JobLog:
-    """Says what ended and how long it took; beyond 50 lines a second only how many more.
-
-    Failures are told where they are judged, each of them. Level debug shows every job.
-    """
+    """Says what ended and how long it took. Failures are told where they are judged, each of them."""
 
     def __init__(self) -> None:
-        self._second = 0
-        self._lines = 0
-        self._more = 0
+        self._budget = LineBudget(log, "and more jobs ended", "jobs")
+        self.sum_up = self._budget.sum_up
 
     def ended(self, outcome: str, job_id: str, kind: str, began: float) -> None:
         """Args: `began` by `time.monotonic()`."""
-        now = time.monotonic()
-        second = int(now)
-        if second != self._second:
-            self.sum_up()
-            self._second, self._lines = second, 0
-        self._lines += 1
-        if self._lines > LINES_PER_S and not log.isEnabledFor(logging.DEBUG):
-            self._more += 1
-            return
-        log.info(outcome, extra={"job_id": job_id, "kind": kind, "ms": round((now - began) * 1000, 1)})
-
-    def sum_up(self) -> None:
-        """Tells of those that got no line."""
-        if self._more:
-            log.info("and more jobs ended", extra={"jobs": self._more})
-            self._more = 0
+        if self._budget.allows_one():
+            ms = round((time.monotonic() - began) * 1000, 1)
+            log.info(outcome, extra={"job_id": job_id, "kind": kind, "ms": ms})

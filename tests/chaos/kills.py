@@ -108,7 +108,7 @@ async def _run(setting: Setting, scene: Scene) -> list[Row]:
 
 def _times(record: Record, ledger: Ledger, jobs: Mapping[str, Job | None]) -> list[Row]:
     child, host, upset, alone = list[float](), list[float](), list[float](), list[float]()
-    for at, pid in record.child_deaths:
+    for at, pid in _seen(record):
         for lost, again in _reruns(ledger, at, [pid]):
             if _crashes_until(jobs[lost.job_id], pid) > 1:
                 alone.append(again.started - at)
@@ -140,21 +140,27 @@ def _crashes_until(job: Job | None, pid: int) -> int:
 def _charges(record: Record, ledger: Ledger, jobs: Mapping[str, Job | None]) -> list[Row]:
     """A child's death is seen, so it is a crash and waits for no lease; a lease ends only where nobody kept it."""
     killed = {pid for _, pid in record.child_deaths}
-    crashed = cut_off = 0
-    for at, pid in record.child_deaths:
-        for lost in ledger.cut_off([pid], at):
-            job = jobs.get(lost.job_id)
-            outcomes = [one.outcome for one in job.attempts if pid_of(one.worker) == pid] if job else []
-            cut_off += 1
-            crashed += "crashed" in outcomes
+    cut_off = [_outcomes(jobs, lost, pid) for at, pid in _seen(record) for lost in ledger.cut_off([pid], at)]
     ends = [(one.outcome, pid_of(one.worker)) for job in jobs.values() if job for one in job.attempts]
     crashes = [pid for outcome, pid in ends if outcome == "crashed"]
     lapses = [pid for outcome, pid in ends if outcome == "lapsed"]
     return [
-        all_row("runs that a child's death cut off, charged as crashes", crashed, cut_off),
+        all_row("runs that a child's death cut off, charged as crashes", sum("crashed" in one for one in cut_off), len(cut_off)),
         count_row("crashes of processes that nobody killed", len([pid for pid in crashes if pid not in killed]), len(crashes)),
         count_row("leases that ran out although their supervisor was there", len([pid for pid in lapses if pid not in record.unkept]), len(lapses)),
     ]  # fmt: skip
+
+
+def _seen(record: Record) -> list[tuple[float, int]]:
+    """Deaths of children whose supervisor was there all the time. One whose host stood still may have lost its lease,
+    and its jobs, before it was killed; one whose supervisor died in the same moment is seen by nobody."""
+    return [(at, pid) for at, pid in record.child_deaths if pid not in record.unkept]
+
+
+def _outcomes(jobs: Mapping[str, Job | None], lost: Execution, pid: int) -> list[str]:
+    """What the books say of the job's runs in that process."""
+    job = jobs.get(lost.job_id)
+    return [one.outcome for one in job.attempts if pid_of(one.worker) == pid] if job else []
 
 
 def _reruns(ledger: Ledger, at: float, pids: list[int]) -> Iterator[tuple[Execution, Execution]]:

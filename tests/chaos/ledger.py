@@ -85,6 +85,12 @@ class Ledger:
         ]
 
     def next_after(self, lost: Execution) -> Execution | None:
-        """Where the job ran again."""
+        """Where the job ran again. A zombie that begins the claim it had before it stood still writes later as well."""
         known = self.executions[lost.job_id]
-        return next(iter(known[known.index(lost) + 1 :]), None)
+        later = known[known.index(lost) + 1 :]
+        return next((one for one in later if _delivery(one) >= _delivery(lost)), None)
+
+
+def _delivery(run: Execution) -> int:
+    """The number that a fence begins with."""
+    return int(run.fence.partition(":")[0])

@@ -58,6 +58,17 @@ class Stopped:
     async def ttl_ms(self, key: str) -> int:
         return await self._do("PTTL", self._key(key))
 
+    async def lasts_ms(self, key: str, name: str, *arguments: Any) -> int:
+        """How long a key lasts that a script makes, to the millisecond: tried until the server's clock stood still."""
+        for _ in range(1_000):
+            await self.put(key, "DEL")
+            before = await self.server_ms()
+            await self.call(name, *arguments)
+            left = await self.ttl_ms(key)
+            if before == await self.server_ms():
+                return left
+        raise AssertionError("the server is too slow for its milliseconds")
+
     async def server_ms(self) -> int:
         return await self._queue.now_ms()
 

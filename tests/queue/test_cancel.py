@@ -97,4 +97,15 @@ async def test_under_a_key_it_acts_once(stopped: Stopped, running: bool) -> None
     assert await stopped.call("cancel", "a", "key", "hash") == word
     assert await stopped.call("cancel", "a", "key", "other") == "key_conflict"
     assert await stopped.call("cancel", "a", "", "") == ("requested" if running else "cancelled")
-    assert 86_300_000 < await stopped.ttl_ms("idem:key") <= 86_400_000
+
+
+async def test_its_answer_is_kept_for_a_day_to_the_millisecond(stopped: Stopped) -> None:
+    await stopped.run("a")
+    assert await stopped.lasts_ms("idem:key", "cancel", "a", "key", "hash") == 86_400_000
+
+
+async def test_without_a_key_no_record_counts(stopped: Stopped) -> None:
+    """Not even one under the empty name, which no script writes."""
+    await stopped.enqueue("a")
+    await stopped.put("idem:", "SET", "done|hash|missing")
+    assert await stopped.call("cancel", "a", "", "hash") == "done"

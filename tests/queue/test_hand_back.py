@@ -90,11 +90,15 @@ async def test_only_what_runs_there_is_handed_back(stopped: Stopped) -> None:
     await stopped.run("a")
     await stopped.run("b")
     await stopped.enqueue("c")
-    await stopped.put("worker:w-a:claims", "SADD", "b", "c", "ghost")
-    before = [await stopped.hash("job:b"), await stopped.hash("job:c")]
+    await stopped.enqueue("d")
+    await stopped.put("job:d", "HSET", "worker", "w-a")
+    await stopped.put("worker:w-a:claims", "SADD", "b", "c", "d", "ghost")
+    before = [await stopped.hash(f"job:{job_id}") for job_id in "bcd"]
     assert await stopped.call("hand_back", "w-a", "ended", "") == 1
-    assert [await stopped.hash("job:b"), await stopped.hash("job:c")] == before
+    assert [await stopped.hash(f"job:{job_id}") for job_id in "bcd"] == before
+    await stopped.put("job:d", "HDEL", "worker")
     assert await stopped.hash("worker:w-a") == {} and await stopped.members("worker:w-a:claims") == set()
+    assert await stopped.call("hand_back", "w-a", "ended", "") == -1
 
 
 async def test_orders_of_the_gone_are_gone(stopped: Stopped) -> None:

@@ -188,3 +188,31 @@ async def test_the_limit_of_lapses(stopped: Stopped, before: int, status: str) -
     stored = await stopped.hash("job:a")
     assert (stored["status"], stored["lapses"]) == (status, str(before + 1))
     assert stored.get("reason") == ("worker_lost" if status == "dead" else None)
+
+
+@pytest.mark.parametrize("lost", ["reap_tick", "reap_after"])
+async def test_a_mark_that_lost_a_field_counts_as_none(stopped: Stopped, lost: str) -> None:
+    await _known_reaper(stopped)
+    await stopped.put("meta", "HDEL", lost)
+    assert await _reap(stopped) == []
+    assert await _ticking(stopped, _LEASE_MS - 1) == []
+    assert await _ticking(stopped, 1) == ["w"]
+
+
+async def test_after_a_step_back_no_lease_is_longer_than_one(stopped: Stopped) -> None:
+    """However many there are; shorter ones stay as they are, and so do all when the clock did not run back."""
+    await _reap(stopped)
+    await _ticking(stopped, _LEASE_MS)
+    begins = stopped.now_ms
+    crowd = {f"w{at}": begins + 3_600_000 for at in range(1_010)}
+    await stopped.put("workers", "ZADD", begins + 9_000, "short", *_flat(crowd))
+    assert await _reap(stopped) == []
+    assert await stopped.scores("workers") == {"short": begins + 9_000, **crowd}
+    stopped.later(-1_000)
+    assert await _reap(stopped) == []
+    ends = dict.fromkeys(crowd, begins - 1_000 + _LEASE_MS)
+    assert await stopped.scores("workers") == {"short": begins + 9_000, **ends}
+
+
+def _flat(scores: dict[str, int]) -> list[str | int]:
+    return [part for member, score in scores.items() for part in (score, member)]

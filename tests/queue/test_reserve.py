@@ -63,3 +63,7 @@ async def test_a_reservation_lasts_a_day_and_a_repeated_one_does_not_prolong_it(
     assert await stopped.call("reserve", "key", "other", "id-2") == ["conflict", "id-1"]
     assert await stopped.ttl_ms("idem:key") <= 5_000
     assert await stopped.text("idem:key") == "pending|hash|id-1"
+
+
+async def test_the_window_to_the_millisecond(stopped: Stopped) -> None:
+    assert await stopped.lasts_ms("idem:key", "reserve", "key", "hash", "id") == 86_400_000

@@ -5,6 +5,7 @@ from ironforge.queue.backend import RedisQueue
 from ironforge.queue.maintaining import COMPLETED_KEPT, OUTAGE_MS
 from ironforge.queue.working import LEASE_MS
 from tests.queue.state import Lane, dump, move_clock
+from tests.queue.stopped import Stopped
 
 
 async def test_nothing_to_do(queue: RedisQueue, lane: Lane) -> None:
@@ -88,3 +89,57 @@ async def test_one_caller_is_answered(queue: RedisQueue) -> None:
     await queue.enqueue(NewJob("greet", delay_ms=1))
     await move_clock(queue, 2)
     assert await queue.survey(1_000) == {"promote"}
+
+
+_LEASE_MS, _OUTAGE_MS = 15_000, 5_000
+
+
+async def _survey(stopped: Stopped, one_within_ms: int = 0) -> list[str]:
+    return await stopped.call("survey", _LEASE_MS, _OUTAGE_MS, 10, one_within_ms)
+
+
+async def test_of_two_callers_at_one_moment_one_is_answered(stopped: Stopped) -> None:
+    await stopped.enqueue("a", when="in", ms=1)
+    stopped.later(1)
+    assert [await _survey(stopped, 1_000) for _ in range(2)] == [["promote"], []]
+    stopped.later(999)
+    assert await _survey(stopped, 1_000) == []
+    stopped.later(1)
+    assert await _survey(stopped, 1_000) == ["promote"]
+
+
+async def test_a_job_is_due_at_its_millisecond(stopped: Stopped) -> None:
+    await stopped.enqueue("a", when="in", ms=1_000)
+    stopped.later(999)
+    assert await _survey(stopped) == []
+    stopped.later(1)
+    assert await _survey(stopped) == ["promote"]
+
+
+async def test_a_lease_is_over_at_its_millisecond_and_a_live_one_is_not(stopped: Stopped) -> None:
+    await stopped.register("w", 1)
+    await _survey(stopped)
+    for ms in (5_000, 5_000, 4_999):
+        stopped.later(ms)
+        assert await _survey(stopped) == [], "a whole lease after the first look"
+    stopped.later(1)
+    assert await _survey(stopped) == ["reap"]
+    await stopped.call("renew", 1_000, "w")
+    assert await _survey(stopped) == []
+    stopped.later(1_000)
+    assert await _survey(stopped) == ["reap"]
+
+
+async def test_one_queue_of_several_is_enough(stopped: Stopped) -> None:
+    """In whatever order the queues come."""
+    for queue in ("a", "b", "c"):
+        await stopped.enqueue(f"{queue}0", queue)
+    for queue in ("a", "b", "c"):
+        await stopped.enqueue(f"{queue}1", queue, when="in", ms=10)
+        await stopped.call("cancel", f"{queue}0", "", "")
+        await stopped.put(f"q:{queue}:cancelled", "ZADD", stopped.now_ms + 10, f"{queue}0")
+        stopped.later(10)
+        assert await _survey(stopped) == ["promote", "trim"]
+        await stopped.call("promote", 10, queue)
+        await stopped.call("trim", 10, 10, queue)
+        assert await _survey(stopped) == []

@@ -8,14 +8,11 @@
 -- Returns the words reap, promote and trim, those that apply. A caller that dies with the answer is followed by the next.
 
 local meta = P .. 'meta'
-local last = tonumber(redis.call('HGET', meta, 'survey')) or 0
-if now_ms >= last and now_ms - last < tonumber(ARGV[4]) then return {} end
+local last = tonumber(redis.call('HGET', meta, 'survey'))
+if last and now_ms >= last and now_ms - last < tonumber(ARGV[4]) then return {} end
 redis.call('HSET', meta, 'survey', now_ms)
 
-local function is_over(index)
-  local head = redis.call('ZRANGE', index, 0, 0, 'WITHSCORES')
-  return head[2] and tonumber(head[2]) <= now_ms
-end
+local function is_over(index) return redis.call('ZCOUNT', index, '-inf', now_ms) > 0 end
 
 local words, promotes, trims = {}, false, false
 if now_ms >= tick_reaper(tonumber(ARGV[1]), tonumber(ARGV[2])) and is_over(P .. 'workers') then words[1] = 'reap' end

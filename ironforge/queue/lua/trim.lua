@@ -29,7 +29,7 @@ for i = 3, #ARGV do
   local queue = ARGV[i]
   for _, status in ipairs({ 'completed', 'cancelled' }) do
     local index = queue_key(queue, status)
-    if left > 0 then drop(queue, status, redis.call('ZRANGE', index, '-inf', now_ms, 'BYSCORE', 'LIMIT', 0, left)) end
+    drop(queue, status, redis.call('ZRANGE', index, '-inf', now_ms, 'BYSCORE', 'LIMIT', 0, left))
   end
   local excess = math.min(redis.call('ZCARD', queue_key(queue, 'completed')) - keep, left)
   if excess > 0 then

@@ -1,6 +1,6 @@
 """`./forge prove mutants`: breaks the scripts, one small change at a time, and shows which change no test notices.
 
-Exit 1 when a mutant survives that `equivalent.toml` does not explain, or when an entry there is wrong.
+Exit 1 when a mutant survives that no file of `equivalent/` explains, or when an entry there is wrong.
 """
 
 from __future__ import annotations
@@ -76,7 +76,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="replays a sample")
     parser.add_argument("--quick", action="store_true", help="the script's own tests only")
     parser.add_argument(
-        "--equivalent", type=Path, default=LISTED, help="another list instead of equivalent.toml"
+        "--equivalent",
+        type=Path,
+        default=LISTED,
+        help="another list, or folder of them, instead of equivalent/",
     )
     parser.add_argument("--no-model", action="store_true", help="the tests of the queue only")
     return parser.parse_args()

@@ -70,9 +70,9 @@ class Report:
     def printed(self) -> str:
         lines = [f"  {count:>5}  {what}" for what, count in self.counts().items()]
         for entry in self.unknown:
-            lines.append(f"equivalent.toml: there is no such mutant any more: {entry.shown}")
+            lines.append(f"equivalent/: there is no such mutant any more: {entry.shown}")
         if self.refuted:
-            lines.append("equivalent.toml: listed, but killed (above); strike them out")
+            lines.append("equivalent/: listed, but killed (above); strike them out")
         if self.survivors:
             lines.append("survivors (above): add a test that fails on them, or list them with the reason")
         lines.append(f"  {self.seconds:.0f} s")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.equivalents import listed, matched
+from tests.mutants.equivalents import Equivalent, listed, matched
 from tests.mutants.killing import scripts_with
 from tests.mutants.lua_tokens import LuaError
 from tests.mutants.lua_tree import parse
@@ -90,6 +90,28 @@ def test_a_shared_part_is_in_the_scripts_that_use_it() -> None:
 def test_every_listed_equivalent_is_a_mutant(mutants: list[Mutant]) -> None:
     _, unknown = matched(mutants, listed())
     assert [entry.shown for entry in unknown] == []
+
+
+def test_an_entry_is_one_change_several_or_every_change_of_its_line(tmp_path: Path) -> None:
+    found = mutants_of("sample", "if a < 1 then return end\nif b < 1 then return end\n")
+    entry = '[[equivalent]]\nfile = "sample"\nbefore = "if {} < 1 then return end"\n{}reason = "none"\n'
+    (tmp_path / "a.toml").write_text(entry.format("a", ""))
+    two = 'after = ["if b <= 1 then return end", "if b < 2 then return end"]\n'
+    (tmp_path / "b.toml").write_text(entry.format("b", two))
+    known, unknown = matched(found, listed(tmp_path))
+    of_a = {one.after for one in found if one.name in known and " a " in one.before}
+    of_b = {one.after for one in found if one.name in known and " b " in one.before}
+    assert of_a == {one.after for one in found if " a " in one.before} and len(of_a) == 5
+    assert of_b == {"if b <= 1 then return end", "if b < 2 then return end"} and unknown == []
+    gone = matched(found, [Equivalent("sample", "", "if c < 1 then return end", None, "none")])
+    assert gone[0] == {} and len(gone[1]) == 1
+
+
+@pytest.mark.parametrize("text", ['file = "a"\nbefore = "b"\nreason = " "\n', 'file = "a"\nreason = "c"\n'])
+def test_an_entry_without_its_reason_or_line_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.toml").write_text(f"[[equivalent]]\n{text}")
+    with pytest.raises(ValueError, match=r"entry 1 of a\.toml"):
+        listed(tmp_path)
 
 
 def _run(folder: Path, *arguments: str) -> dict[str, object]:

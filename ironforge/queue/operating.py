@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 from ironforge.errors import IdempotencyConflict, InvalidTransition, JobNotFound, JobRunning, QueueNotFound
 from ironforge.job import Job, JobStatus, NewJob
@@ -19,10 +20,21 @@ class Operating(Producing):
 
     async def retry(self, job_id: str, *, reset_retry_count: bool = True, once: Once = NEVER) -> Job:
         """dead or cancelled -> queued. Raises JobNotFound, InvalidTransition."""
+        before = await self._known(job_id)
         word = await self._operate("retry", job_id, int(reset_retry_count), once=once)
         if word != "done":
             raise InvalidTransition(job_id, word, "only dead and cancelled jobs can be retried")
-        return await self.get(job_id)
+        counts = dict.fromkeys(("retry_count", "crashes", "lapses"), 0) if reset_retry_count else {}
+        generation = before.generation + 1 if before else 0
+        return await self._after(
+            job_id,
+            before,
+            JobStatus.QUEUED,
+            generation=generation,
+            finished_ms=None,
+            run_at_ms=None,
+            **counts,
+        )
 
     async def retry_as_new(self, job_id: str, payload_json: bytes, *, once: Once = NEVER) -> Job:
         """A new job like a dead or cancelled one, with another payload and `retry_of`; the old one stays.
@@ -53,19 +65,23 @@ class Operating(Producing):
 
     async def run_now(self, job_id: str, *, once: Once = NEVER) -> Job:
         """scheduled or retrying -> queued. Raises JobNotFound, InvalidTransition."""
+        before = await self._known(job_id)
         word = await self._operate("run", job_id, once=once)
         if word != "done":
             raise InvalidTransition(job_id, word, "only scheduled and retrying jobs can be run now")
-        return await self.get(job_id)
+        return await self._after(job_id, before, JobStatus.QUEUED)
 
     async def cancel(
         self, job_id: str, *, once: Once = NEVER
     ) -> tuple[Job, Literal["requested", "cancelled"]]:
         """Cancels a waiting job, or asks the worker of a running one. Raises JobNotFound, InvalidTransition."""
+        before = await self._known(job_id)
         word = await self._operate("cancel", job_id, once=once)
-        if word not in ("done", "requested"):
+        if word == "requested":
+            return await self._after(job_id, before, JobStatus.RUNNING), "requested"
+        if word != "done":
             raise InvalidTransition(job_id, word, "only a live job can be cancelled")
-        return await self.get(job_id), "requested" if word == "requested" else "cancelled"
+        return await self._after(job_id, before, JobStatus.CANCELLED), "cancelled"
 
     async def pause(self, queue: str, *, once: Once = NEVER) -> None:
         """The queue hands out nothing until resumed; what runs goes on. Raises QueueNotFound."""
@@ -81,6 +97,15 @@ class Operating(Producing):
             raise IdempotencyConflict(once.key)
         if word == b"missing":
             raise QueueNotFound(queue)
+
+    async def _after(self, job_id: str, before: Job | None, status: JobStatus, **changed: Any) -> Job:
+        """The job as it is now. One that was deleted since the script changed it: as it was then, for it was changed."""
+        job = await self._known(job_id)
+        if job is None and before is not None:
+            job = replace(before, status=status, **changed)
+        if job is None:
+            raise JobNotFound(job_id)
+        return job
 
     async def _operate(self, name: str, job_id: str, *arguments: int, once: Once) -> str:
         shard = await self.of_job(job_id)

@@ -87,11 +87,11 @@ class Producing(Namespace):
         for chunk, reply in zip(chunks, replies, strict=True):
             for at, new in enumerate(chunk):
                 word, due_ms = reply[1 + 2 * at], reply[2 + 2 * at]
-                if word == b"exists":
-                    jobs.append(await self.get(new.id))
-                else:
-                    status = JobStatus.QUEUED if word == b"queued" else JobStatus.SCHEDULED
-                    jobs.append(new_to_job(new, reply[0], status, due_ms))
+                job = await self._known(new.id) if word == b"exists" else None
+                if job is None:  # also for one that existed and is gone by now: it was accepted
+                    status = JobStatus.SCHEDULED if word == b"scheduled" else JobStatus.QUEUED
+                    job = new_to_job(new, reply[0], status, due_ms)
+                jobs.append(job)
         return jobs
 
     async def _accepted(
@@ -148,6 +148,12 @@ class Producing(Namespace):
         if not fields:
             raise JobNotFound(job_id)
         return job_from_hash(job_id, fields)
+
+    async def _known(self, job_id: str) -> Job | None:
+        try:
+            return await self.get(job_id)
+        except JobNotFound:
+            return None
 
     def _flush_soon(self) -> None:
         """Sends what came together, unless so much is under way that it does better to wait and grow."""

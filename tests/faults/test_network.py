@@ -46,7 +46,7 @@ async def test_the_client_itself_sends_nothing_twice(
     proxy.seen.clear()
     proxy.decide = lambda _, request: cut if request[0] != b"HELLO" else None
     await refused(through.get(job.id))
-    await refused(through.cancel(job.id))
+    await refused(through.delete(job.id))
     assert proxy.seen["HGETALL"] == 1 and proxy.seen["EVALSHA"] == 1
     await refused(lane.claim())  # a pipeline that loads its script first
     assert proxy.seen["SCRIPT"] == 1 and proxy.seen["EVALSHA"] <= 2

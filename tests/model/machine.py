@@ -36,9 +36,10 @@ Expected = Generator[Any, None, Any]
 
 @dataclass(frozen=True, slots=True)
 class Raises:
-    """What a verb ends with when it may not have its effect."""
+    """What a verb ends with when it may not have its effect; `or_gives`: or with a result of which that holds."""
 
     kind: type[Exception]
+    or_gives: Callable[[Any], bool] | None = None
 
 
 @dataclass(slots=True)
@@ -222,7 +223,8 @@ class Machine:
         if not self.compares:
             return
         if isinstance(wanted, Raises):
-            if type(error) is not wanted.kind:
+            gives = error is None and wanted.or_gives is not None and wanted.or_gives(result)
+            if type(error) is not wanted.kind and not gives:
                 raise Failure(
                     f"{client.verb.words}: ended with {error or result!r}, not {wanted.kind.__name__}"
                 )

@@ -130,7 +130,11 @@ def _operate(
     effect: Callable[[], bytes],
     good: tuple[str, ...],
 ) -> None:
+    def told(result: Any) -> Any:
+        return result[0] if isinstance(result, tuple) else result
+
     def expect() -> Expected:
+        was_there = job_id in machine.model.jobs
         word = effect()
         yield word
         if word == b"missing":
@@ -140,9 +144,13 @@ def _operate(
         if word.decode() not in good:
             return Raises(InvalidTransition)
         known = machine.model.jobs.get(job_id)
-        if known is None:  # deleted since, before it was read
-            return Raises(JobNotFound)
-        return lambda told: same_job(known, told[0] if isinstance(told, tuple) else told)
+        if known is not None:
+            return lambda result: same_job(known, told(result))
+        # Deleted since, before it was read: it is told of as the script changed it.
+        if was_there:
+            return lambda result: told(result).id == job_id
+        # The answer to a known key whose job is gone: perhaps it was there when the call began.
+        return Raises(JobNotFound, lambda result: told(result).id == job_id)
 
     deliver(machine, choices, Verb(words + _under(once), start, expect))
 

@@ -8,6 +8,6 @@
 
 local record, stands_for = P .. 'idem:' .. ARGV[1], '|' .. ARGV[2] .. '|' .. ARGV[3]
 if redis.call('GET', record) == 'pending' .. stands_for then
-  redis.call('SET', record, 'done' .. stands_for, 'XX', 'KEEPTTL')
+  redis.call('SET', record, 'done' .. stands_for, 'KEEPTTL')
 end
 return 'ok'

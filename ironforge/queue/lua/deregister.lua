@@ -8,5 +8,5 @@
 if not redis.call('ZSCORE', P .. 'workers', ARGV[1]) then return 'gone' end
 if redis.call('SCARD', worker_key(ARGV[1], 'claims')) > 0 then return 'busy' end
 redis.call('ZREM', P .. 'workers', ARGV[1])
-redis.call('DEL', worker_key(ARGV[1]), worker_key(ARGV[1], 'claims'), worker_key(ARGV[1], 'orders'))
+redis.call('DEL', worker_key(ARGV[1]), worker_key(ARGV[1], 'orders')) -- no claims: that set is empty
 return 'ok'

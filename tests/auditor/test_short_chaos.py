@@ -18,7 +18,7 @@ BY_SIZE = ("memory after the first fill, at most off by", "a dead job takes")
 
 
 @pytest.fixture
-def setting() -> Iterator[Setting]:
+def own_server() -> Iterator[Setting]:
     with tempfile.TemporaryDirectory(prefix="if-") as folder:  # a socket's path has to be short
         yield Setting(SEED, 1.0, Path(find_server()[0]), Path(folder), lambda _: None)
 
@@ -28,10 +28,10 @@ def _judge(name: str, rows: list[Row]) -> None:
     assert not missed, printed(name, SEED, 0, rows)
 
 
-async def test_what_is_completed_goes_and_nothing_stays_behind(setting: Setting) -> None:
+async def test_what_is_completed_goes_and_nothing_stays_behind(own_server: Setting) -> None:
     sizes = growth.Sizes(completions=6_000, backlog=3_000, dead=2_000, pages=20, points=3, kept=1_000)
-    _judge("growth", await growth.play(setting, sizes))
+    _judge("growth", await growth.play(own_server, sizes))
 
 
-async def test_mixed_faults_lose_nothing(setting: Setting) -> None:
-    _judge("soak", await soak.play(setting, soak.Length(3.0, 0.4)))
+async def test_mixed_faults_lose_nothing(own_server: Setting) -> None:
+    _judge("soak", await soak.play(own_server, soak.Length(3.0, 0.4)))

@@ -42,7 +42,8 @@ def main() -> int:
         print(f"{len(mutants)} mutants")
         return 0
     run = _Run(mutants, chosen, unknown)
-    arguments = [str(_ROOT / "tests" / "queue"), "-s", "-p", "no:terminal", "-p", "no:cacheprovider"]
+    folders = [str(_ROOT / "tests" / name) for name in ("queue", "auditor")]
+    arguments = [*folders, "-s", "-p", "no:terminal", "-p", "no:cacheprovider"]
     code = pytest.main(["--rootdir", str(_ROOT), *arguments], plugins=[run])
     if run.failed:
         print(run.failed, file=sys.stderr)

@@ -11,13 +11,15 @@ local NUMBERS = { 'run_at', 'started_at', 'finished_at', 'retention_ms', 'priori
 local function ask(...)
   local found = redis.pcall(...)
   if type(found) == 'table' and found.err then return nil end
-  return found or nil
+  return found
 end
 
 local function score_in(key, id) return tonumber(ask('ZSCORE', key, id)) end
 local function holds(key, member) return ask('SISMEMBER', key, member) == 1 end
 
-local function place_of(status, crashes) return status == 'queued' and crashes >= SUSPECT_AT and 'suspects' or status end
+local function place_of(status, crashes)
+  return status == 'queued' and crashes and crashes >= SUSPECT_AT and 'suspects' or status
+end
 
 -- Returns 'gone', 'damaged' (no hash, or one without status or queue), or 'job' and the job. A million are read at times:
 -- so it is one constructor, which costs half of what naming field by field does.
@@ -33,13 +35,13 @@ local function booked(id)
   for i = 1, #NUMBERS do
     local number = f[i] and tonumber(f[i])
     if f[i] and (not number or number % 1 ~= 0) then unreadable = NUMBERS[i] end
-    f[i] = number or nil
+    f[i] = number
   end
   local status, crashes, rank = f[13], f[6] or 0, f[5] or 2
   if rank < 0 or rank > 3 then unreadable = 'priority' end
   return 'job', {
-    id = id, key = key, status = status, queue = f[14], kind = f[15] or nil, fence = f[16] or nil, worker = f[17] or nil,
-    fingerprint = f[18] or nil, cancel_requested = f[19] or nil, run_at = f[1], started_at = f[2], finished_at = f[3],
+    id = id, key = key, status = status, queue = f[14], kind = f[15], fence = f[16], worker = f[17],
+    fingerprint = f[18], cancel_requested = f[19], run_at = f[1], started_at = f[2], finished_at = f[3],
     created_at = f[12], crashes = crashes, lapses = f[7] or 0, generation = f[8] or 0, retry_count = f[9] or 0,
     max_retries = f[10] or 3, attempt_count = f[11] or 0, rank = rank, unreadable = unreadable,
     place = place_of(status, crashes),

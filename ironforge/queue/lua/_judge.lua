@@ -43,21 +43,22 @@ local function judge_holder(job, say)
 end
 
 local function judge_group(job, say)
-  local group = job.fingerprint and P .. 'dead:group:' .. job.fingerprint
+  local fingerprint = job.fingerprint or ''
+  local grouped = score_in(P .. 'dead:group:' .. fingerprint, job.id)
   if job.status ~= 'dead' then
-    if group and score_in(group, job.id) then say('group', job.fingerprint) end
-  elseif not group or not score_in(group, job.id) or not once('group:', 'ZSCORE', P .. 'dead:groups', job.fingerprint) then
-    say('group', job.fingerprint or '')
+    if grouped then say('group', fingerprint) end
+  elseif not grouped or not once('group:', 'ZSCORE', P .. 'dead:groups', fingerprint) then
+    say('group', fingerprint)
   end
 end
 
 -- Each delivery that ended left one attempt, the last ten are kept; losses and retries stay below their limits.
 local function judge_counts(job, say)
-  local ended = tonumber(string.match(job.fence or '0:', '^(%d+):')) or -1
+  local ended = tonumber(string.match(job.fence or '0:', '^(%d+):'))
   local live, running = TIMES[job.status] ~= 'finished_at', job.status == 'running'
   local more = job.generation + (live and -1 or 0) -- each retry by hand may keep the counts
   if running and not string.match(job.fence or '', '^%d+:.') then say('fence', job.fence or '') end
-  if job.attempt_count ~= ended - (running and 1 or 0) then
+  if not ended or job.attempt_count ~= ended - (running and 1 or 0) then
     say('counts', 'attempt_count ' .. job.attempt_count .. ' with fence ' .. (job.fence or 'none'))
   end
   if job.retry_count > job.max_retries then say('counts', 'retry_count ' .. job.retry_count .. ' of ' .. job.max_retries) end
@@ -65,16 +66,14 @@ local function judge_counts(job, say)
   if job.lapses > MAX_LAPSES + 1 + more then say('counts', 'lapses ' .. job.lapses) end
   local fields = redis.call('HLEN', job.key)
   if fields > MOST_FIELDS then say('fields', fields .. ' fields') end
-  if redis.call('PTTL', job.key) >= 0 then say('expires', '') end
+  if redis.call('PTTL', job.key) ~= -1 then say('expires', '') end
   local count = job.attempt_count
-  if count == 0 then return end
-  local last = redis.call('HGET', job.key, 'attempt:' .. count) or ''
-  if (string.match(last, '^%d+ %d+ %S+ (%a+)') == 'completed') ~= (job.status == 'completed') then
-    say('outcome', string.sub(last, 1, 80))
+  local attempts = redis.call('HMGET', job.key, 'attempt:' .. count, 'attempt:' .. (count - ATTEMPTS_KEPT))
+  local last = attempts[1] or ''
+  if count > 0 and (string.match(last, '^%d+ %d+ %S+ (%a+)') == 'completed') ~= (job.status == 'completed') then
+    say('outcome', string.format('%.80s', last))
   end
-  if count > ATTEMPTS_KEPT and redis.call('HEXISTS', job.key, 'attempt:' .. (count - ATTEMPTS_KEPT)) == 1 then
-    say('attempts', '')
-  end
+  if attempts[2] then say('attempts', '') end
 end
 
 local function judge(job, say)
@@ -86,5 +85,5 @@ local function judge(job, say)
   judge_group(job, say)
   judge_counts(job, say)
   local paused = job.status == 'running' and tonumber(queue_state(job.queue).paused)
-  if paused and (job.started_at or 0) > paused then say('paused', '') end
+  if paused and job.started_at and job.started_at > paused then say('paused', '') end
 end

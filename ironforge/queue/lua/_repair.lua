@@ -32,10 +32,11 @@ end
 -- A step may be a function too: { words, function }. Returns the words of all steps.
 local function carry_out(really)
   local told = {}
-  for _, one in ipairs(steps) do
-    told[#told + 1] = one[1]
-    if really and type(one[2]) == 'function' then one[2]() end
-    if really and type(one[2]) == 'string' then redis.call(unpack(one, 2)) end
+  for i, one in ipairs(steps) do
+    told[i] = one[1]
+    if really then
+      if type(one[2]) == 'function' then one[2]() else redis.call(unpack(one, 2)) end
+    end
   end
   if really then
     write_moves()

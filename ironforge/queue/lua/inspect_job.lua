@@ -28,12 +28,12 @@ end
 
 local function inspect_entry(id)
   local named = ask('HMGET', job_key(id), 'status', 'queue', 'crashes')
-  if named and named[2] == name and place_of(named[1], tonumber(named[3]) or 0) == part then return end
+  if named and named[2] == name and place_of(named[1], tonumber(named[3])) == part then return end
   if not score_in(queue_key(name, part), id) then return end
   local word, job = booked(id)
   about = job
   if word == 'gone' then return say('ghost', name .. ':' .. part) end
-  if word == 'damaged' or (job.queue == name and job.place == part) then return end
+  if word == 'damaged' then return end
   local twice = score_in(queue_key(job.queue, job.place), id)
   say(twice and 'several_places' or 'wrong_place', name .. ':' .. part)
 end

@@ -21,20 +21,20 @@ local function inspect_key(key, wanted, timed)
   if found == 'none' then return end
   if found ~= wanted then return say(key, 'damaged', found) end
   local ttl = redis.call('PTTL', P .. key)
-  if timed and ttl < 0 then say(key, 'no_ttl', '') end
-  if not timed and ttl >= 0 then say(key, 'expires', '') end
+  if timed and ttl == -1 then say(key, 'no_ttl', '') end
+  if not timed and ttl ~= -1 then say(key, 'expires', '') end
 end
 
 local function inspect_worker(wid)
-  local info = redis.call('EXISTS', worker_key(wid)) == 1
+  local info, claims, orders = worker_key(wid), worker_key(wid, 'claims'), worker_key(wid, 'orders')
   if not score_in(P .. 'workers', wid) then
-    if info or redis.call('EXISTS', worker_key(wid, 'claims'), worker_key(wid, 'orders')) > 0 then say(wid, 'orphan', '') end
+    if redis.call('EXISTS', info, claims, orders) > 0 then say(wid, 'orphan', '') end
     return
   end
-  if not info then say(wid, 'worker', '') end
-  local alone = ask('HGET', worker_key(wid), 'alone')
-  if alone and not holds(worker_key(wid, 'claims'), alone) then say(wid, 'alone', alone) end
-  for _, order in ipairs(ask('SRANDMEMBER', worker_key(wid, 'orders'), 1000) or {}) do
+  if redis.call('EXISTS', info) == 0 then say(wid, 'worker', '') end
+  local alone = ask('HGET', info, 'alone')
+  if alone and not holds(claims, alone) then say(wid, 'alone', alone) end
+  for _, order in ipairs(ask('SRANDMEMBER', orders, 1000) or {}) do
     local id = string.match(order, '^cancel:(.+)$')
     local job = id and (ask('HMGET', job_key(id), 'status', 'worker') or {})
     if job and (job[1] ~= 'running' or job[2] ~= wid) then say(wid, 'stale_order', order) end

@@ -14,7 +14,7 @@ local word, job = booked(id)
 
 local function leave_other_places(queue)
   for _, part in ipairs(PLACES) do
-    local its_own = word == 'job' and queue == job.queue and part == job.place
+    local its_own = queue == job.queue and part == job.place
     if not its_own and score_in(queue_key(queue, part), id) then
       step('removed from ' .. queue .. ':' .. part, 'zset', 'ZREM', queue_key(queue, part), id)
     end
@@ -29,8 +29,7 @@ local function leave_group(fingerprint)
 end
 
 local function sequence_of(score)
-  local kept = score and score % BAND or 0
-  if kept >= 1 then return math.floor(kept) end
+  if score and score % BAND >= 1 then return math.floor(score % BAND) end
   return math.max(1, (job.run_at or job.created_at or now_ms) * 1000 - EPOCH_US) -- where it would stand, about
 end
 
@@ -59,12 +58,12 @@ end
 local function join_group()
   local fingerprint = job.fingerprint
   if not fingerprint then
-    fingerprint = string.sub(redis.sha1hex('unknown|' .. (job.kind or '')), 1, 12)
+    fingerprint = string.format('%.12s', redis.sha1hex('unknown|' .. (job.kind or '')))
     step('fingerprint noted', 'hash', 'HSET', job.key, 'fingerprint', fingerprint)
   end
   local key = P .. 'dead:group:' .. fingerprint
   if score_in(key, id) and score_in(P .. 'dead:groups', fingerprint) then return end
-  if not is_a('zset', P .. 'dead:groups') then return end
+  if not is_a('zset', key) or not is_a('zset', P .. 'dead:groups') then return end
   if not score_in(key, id) then
     step('placed in error group ' .. fingerprint, 'zset', 'ZADD', key, job.finished_at or now_ms, id)
   end
@@ -98,23 +97,21 @@ local function repair_job()
   if not TIMES[job.status] and job.status ~= 'queued' or job.unreadable then return end
   if not holds(P .. 'queues', job.queue) then step('queue made known', 'set', 'SADD', P .. 'queues', job.queue) end
   leave_other_places(job.queue)
-  if redis.call('PTTL', job.key) >= 0 then step('made to stay', 'hash', 'PERSIST', job.key) end
+  if redis.call('PTTL', job.key) ~= -1 then step('made to stay', 'hash', 'PERSIST', job.key) end
   local old = 'attempt:' .. (job.attempt_count - ATTEMPTS_KEPT)
   if redis.call('HEXISTS', job.key, old) == 1 then drop(old) end
   if job.status == 'running' then return repair_running() end
   leave_holder()
   take_place()
   if job.status == 'dead' then return join_group() end
-  if job.fingerprint then
-    leave_group(job.fingerprint)
-  end
+  if job.fingerprint then leave_group(job.fingerprint) end
 end
 
 if word == 'damaged' then return {} end
 if word == 'job' then repair_job() end
-if found_in ~= '' and found_in ~= job.queue then leave_other_places(found_in) end
-if wid ~= '' and holds(worker_key(wid, 'claims'), id) and (job.status ~= 'running' or job.worker ~= wid) then
+if found_in ~= job.queue then leave_other_places(found_in) end
+if job.worker ~= wid and holds(worker_key(wid, 'claims'), id) then
   step('removed from the claims of ' .. wid, 'set', 'SREM', worker_key(wid, 'claims'), id)
 end
-if group ~= '' and (job.status ~= 'dead' or (job.fingerprint or '') ~= group) then leave_group(group) end
+if job.fingerprint ~= group then leave_group(group) end
 return carry_out(ARGV[1] == 'do')

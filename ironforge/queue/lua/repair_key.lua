@@ -14,8 +14,8 @@ local function repair_worker()
   local info = worker_key(name)
   if not score_in(P .. 'workers', name) then
     local keys = redis.call('EXISTS', info, worker_key(name, 'claims'), worker_key(name, 'orders'))
-    if keys == 0 then return end
-    for _, id in ipairs(ask('SMEMBERS', worker_key(name, 'claims')) or {}) do
+    if keys == 0 or not is_a('set', worker_key(name, 'claims')) then return end
+    for _, id in ipairs(redis.call('SMEMBERS', worker_key(name, 'claims'))) do
       local queue = ask('HGET', job_key(id), 'queue')
       if queue and not is_sound(name, queue) then return end
     end

@@ -158,6 +158,8 @@ async def test_what_a_claim_writes_to_the_millisecond(queue: RedisQueue, stopped
     waits = (await queue.read_stats()).waits["greet"]
     assert (waits.count, waits.sum_ms, waits.buckets[1]) == (2, 7 + 6, 2)
     assert sum(slot.wait[1] for slot in (await queue.read_series()).slots) == 2
+    slot = await stopped.hash(f"stats:{now // 10_000}")
+    assert {name for name in slot if name.startswith("wait|")} == {"wait|2"}, "no sum, and not by kind"
 
 
 async def test_the_wait_until_the_next_due_job_is_told_exactly(stopped: Stopped) -> None:
@@ -171,8 +173,32 @@ async def test_the_wait_until_the_next_due_job_is_told_exactly(stopped: Stopped)
     ):
         assert (await stopped.claim(*queues, token=f"t{at}"))[2] == 700
     assert (await stopped.claim("mail", token="t9"))[2] == 900
+    assert (await stopped.claim("empty", "mail", "none", token="t11"))[2] == 900
     stopped.later(900.001)
     assert [job for job in (await stopped.claim("mail", token="t10"))[3] if job == "a"] == ["a"]
+
+
+async def test_of_several_that_wait_on_after_a_promotion_the_first_is_told(stopped: Stopped) -> None:
+    await stopped.register()
+    for ms in (10, 300, 400):
+        await stopped.enqueue(f"in-{ms}", when="in", ms=ms)
+    stopped.later(10)
+    _, _, due, jobs = await stopped.claim()
+    assert (jobs[::4], due) == (["in-10"], 290)
+
+
+async def test_the_bound_is_not_taken_for_a_queue(stopped: Stopped) -> None:
+    await _suspect(stopped, "s", "200")
+    await stopped.register()
+    assert (await stopped.claim(token="t1"))[3] == []
+    assert "suspect_worker" not in await stopped.hash("q:200:settings")
+    await stopped.call("delete", "s", "", "")
+    await stopped.enqueue("a", "200")
+    await stopped.enqueue("b", "200", when="in", ms=10)
+    assert (await stopped.claim(token="t2"))[2:] == [-1, []]
+    stopped.later(10)
+    assert (await stopped.claim(token="t3"))[3] == []
+    assert list(await stopped.scores("q:200:scheduled")) == ["b"]
 
 
 async def test_what_is_due_and_more_than_a_claim_promotes_is_due_at_once(stopped: Stopped) -> None:
@@ -206,6 +232,30 @@ async def test_a_claim_that_had_enough_leaves_the_mark_and_others_take_it_away(s
     assert await stopped.woken()
     await stopped.claim(token="b", n=1)
     assert not await stopped.woken(), "nothing is left"
+
+
+async def test_who_takes_what_fell_due_wakes_nobody(stopped: Stopped) -> None:
+    await stopped.register()
+    await stopped.enqueue("a", when="in", ms=10)
+    await stopped.woken()
+    stopped.later(10)
+    assert (await stopped.claim(n=2))[3][::4] == ["a"]
+    assert not await stopped.woken()
+
+
+async def test_who_leaves_a_suspect_that_fell_due_wakes_the_one_that_is_to_take_it(stopped: Stopped) -> None:
+    await _suspect(stopped, "s")
+    for wid in ("v", "w"):
+        await stopped.enqueue(f"of-{wid}", wid)
+        await stopped.register(wid)
+        await stopped.claim(wid, wid=wid, token=f"t-{wid}")
+    assert (await stopped.claim(wid="v", token="t0"))[3] == []
+    assert (await stopped.hash("q:mail:settings"))["suspect_worker"] == "v"
+    await stopped.enqueue("a", when="in", ms=10)
+    stopped.later(10)
+    await stopped.woken()
+    assert (await stopped.claim(token="t1", n=2))[3][::4] == ["a"]
+    assert await stopped.woken()
 
 
 async def test_without_a_free_slot_nothing_is_taken_and_what_is_due_wakes_others(stopped: Stopped) -> None:

@@ -34,7 +34,7 @@ local function observe(name, ms)
     histogram = { sum = 0 }
     histograms[name] = histogram
   end
-  if ms < 0 then ms = 0 end
+  ms = math.max(0, ms)
   local at = bucket(ms)
   histogram[at] = (histogram[at] or 0) + 1
   histogram.sum = histogram.sum + ms
@@ -43,7 +43,7 @@ end
 
 local function write_stats()
   for name, histogram in pairs(histograms) do
-    local is_wait = string.sub(name, 1, 5) == 'wait|'
+    local is_wait = string.match(name, '^wait|')
     for part, by in pairs(histogram) do
       count(name .. '|' .. part, by)
       if is_wait and part ~= 'sum' then count_in_slot('wait|' .. part, by) end -- there not told apart by kind

@@ -18,7 +18,7 @@ local function ready_since(queue)
       if not oldest or since < oldest then oldest = since end
     end
   end
-  return oldest or ''
+  return oldest
 end
 
 local reply = { now_ms }

@@ -8,7 +8,7 @@
 local words = {}
 for i = 2, #ARGV do
   if redis.call('ZSCORE', P .. 'workers', ARGV[i]) then
-    redis.call('ZADD', P .. 'workers', 'XX', now_ms + tonumber(ARGV[1]), ARGV[i])
+    redis.call('ZADD', P .. 'workers', now_ms + tonumber(ARGV[1]), ARGV[i])
     words[#words + 1] = 'ok'
   else
     words[#words + 1] = 'gone'

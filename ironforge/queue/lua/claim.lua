@@ -19,7 +19,7 @@ if not redis.call('ZSCORE', P .. 'workers', wid) then return { 'gone' } end
 local orders = redis.call('SMEMBERS', worker_key(wid, 'orders'))
 local jobs, claimed, next_due = {}, {}, nil
 local known = redis.call('HMGET', worker, 'lane:' .. lane, 'alone', 'turn:' .. lane)
-local turn, last_turn = tonumber(string.match(token, '^(%x+)%.') or '', 16), tonumber(known[3] or '')
+local turn, last_turn = tonumber(string.match(token, '^(%x+)%.') or '', 16), tonumber(known[3])
 if turn and last_turn and turn < last_turn then return { 'ok', orders, -1, {} } end
 if turn and turn ~= last_turn then redis.call('HSET', worker, 'turn:' .. lane, turn) end
 
@@ -101,7 +101,7 @@ local function take_ready(queue)
     end
   end
   -- Stopped because it had enough: what is left is for another idle worker.
-  if n == 0 and not state.paused and redis.call('ZCARD', index) > 0 then
+  if n == 0 and redis.call('ZCARD', index) > 0 then
     wake(queue)
   elseif state.wake and redis.call('ZCARD', queue_key(queue, 'suspects')) == 0 then
     state.wake = false -- what was promoted here was taken here
@@ -109,7 +109,7 @@ local function take_ready(queue)
 end
 
 local asked = n
-local held_back = known[2] and true or false
+local held_back = known[2] -- alone with a suspect
 for i = 6, #ARGV do
   local _, due = promote(ARGV[i], limit)
   if due and (not next_due or due < next_due) then next_due = due end

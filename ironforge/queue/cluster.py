@@ -22,7 +22,6 @@ from ironforge.queue.slots import SLOTS, key_of
 from ironforge.queue.urls import Address
 
 MAX_REDIRECTIONS = 5
-BLOCKED_MARGIN_S = 5.0
 _LOST = (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError)
 
 
@@ -33,24 +32,6 @@ class SlotMoving(redis_errors.ConnectionError):
         super().__init__(
             "the Redis Cluster is moving these jobs from one node to another; they wait meanwhile"
         )
-
-
-class NodeClient(Redis):
-    """One server. A blocking call ends a little after its own time limit, even when the server went silent; any other
-    exchange of its connection, the greeting too, with the socket's."""
-
-    async def _send_command_parse_response(
-        self, conn: Any, command_name: Any, *args: Any, **options: Any
-    ) -> Any:
-        send: Any = super()._send_command_parse_response  # pyright: ignore[reportUnknownVariableType]
-        if command_name != "BZPOPMIN":
-            return await send(conn, command_name, *args, **options)
-        usual = conn.socket_timeout
-        conn.socket_timeout = float(args[-1]) + BLOCKED_MARGIN_S
-        try:
-            return await send(conn, command_name, *args, **options)
-        finally:
-            conn.socket_timeout = usual
 
 
 class Topology:

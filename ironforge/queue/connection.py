@@ -14,7 +14,8 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
 from ironforge.errors import StoreFull, StoreUnavailable
-from ironforge.queue.cluster import ClusterClient, NodeClient, SlotMoving, Topology
+from ironforge.queue.cluster import ClusterClient, SlotMoving, Topology
+from ironforge.queue.node import NodeClient
 from ironforge.queue.packing import TcpConnection, UnixConnection
 from ironforge.queue.pool import Pool
 from ironforge.queue.sentinel import (

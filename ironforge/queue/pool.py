@@ -15,9 +15,32 @@ class Pool(BlockingConnectionPool):
     that is renewed through three dead ones in a row is over.
     """
 
+    _asking = 0  # callers in `get_connection` of the parent, which may wait for one that is released
+
+    async def get_connection(self, *args: Any, **options: Any) -> Any:
+        if self._asking or not self._available_connections or self._in_maintenance:
+            self._asking += 1
+            try:
+                return await super().get_connection(*args, **options)
+            finally:
+                self._asking -= 1
+        # One is idle and nobody waits: without the parent's lock, clock and events, which cost more than a PING.
+        connection = self._available_connections.pop()
+        self._in_use_connections.add(connection)
+        try:
+            await self.ensure_connection(connection)
+        except BaseException:
+            await self.release(connection)
+            raise
+        return connection
+
     async def release(self, connection: Any) -> None:
         failed = not connection.is_connected
-        await super().release(connection)
+        if self._asking or self._in_maintenance or connection.should_reconnect():
+            await super().release(connection)
+        else:
+            self._in_use_connections.remove(connection)
+            self._available_connections.append(connection)
         if failed:
             for idle in self._available_connections:
                 idle.mark_for_reconnect()

@@ -114,14 +114,20 @@ async def _turn_in(shard: Shard, turn: Turn) -> TurnReply:
     if turn.settlements:
         pipeline.add(shard.script("settle"), *_settle_arguments(turn.settlements))
     if turn.slots:
-        claim = (turn.wid, turn.lane, turn.token, turn.slots, PROMOTED_PER_CLAIM, *turn.queues)
-        pipeline.add(shard.script("claim"), *claim)
+        pipeline.add(shard.script("claim"), *claim_arguments(turn))
     with store_errors():
         replies = await pipeline.run()
     settled = _in_their_order(turn.settlements, words_of(replies.pop(0))) if turn.settlements else []
     if not turn.slots:
         return TurnReply(settled, "ok", [], [], None)
-    claimed = replies[0]
+    return claim_reply(turn, settled, replies[0])
+
+
+def claim_arguments(turn: Turn) -> list[Argument]:
+    return [turn.wid, turn.lane, turn.token, turn.slots, PROMOTED_PER_CLAIM, *turn.queues]
+
+
+def claim_reply(turn: Turn, settled: list[str], claimed: Sequence[Any]) -> TurnReply:
     if claimed[0] == b"gone":
         return TurnReply(settled, "gone", [], [], None)
     _, orders, due_ms, jobs = claimed

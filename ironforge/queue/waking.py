@@ -6,15 +6,18 @@ import asyncio
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from redis.exceptions import NoScriptError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ironforge.queue.connection import store_errors
 from ironforge.queue.keys import by_shard, shard_of_name
-from ironforge.queue.namespace import Namespace
+from ironforge.queue.node import NodeClient
+from ironforge.queue.readings import Turn, TurnReply
 from ironforge.queue.shard import Shard
+from ironforge.queue.turning import Turning, claim_arguments, claim_reply
 
 
-class Waking(Namespace):
+class Waking(Turning):
     # Blocking calls that go on between two waits: one that is broken off could take a mark with it.
     _blocked: dict[tuple[str, ...], asyncio.Task[str | None]] | None = None
 
@@ -28,7 +31,15 @@ class Waking(Namespace):
         for group in groups:
             if group not in running:
                 running[group] = asyncio.create_task(_block(shards, group, timeout_s))
-        done, _ = await asyncio.wait(running.values(), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            done, _ = await asyncio.wait(
+                running.values(), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+        except asyncio.CancelledError:  # nobody will ask again: a mark must not be taken for nobody
+            for task in running.values():
+                task.cancel()
+            running.clear()
+            raise
         for group, task in list(running.items()):
             if task in done:
                 del running[group]  # others that are done too are found by the next wait
@@ -36,11 +47,36 @@ class Waking(Namespace):
                     return queue
         return None
 
-    async def give_back_wake(self, queue: str) -> None:
-        """For a worker that took the mark and has no free slot: another may want it."""
-        shard = await self.of_queue(queue)
+    async def claim_on_wake(self, turn: Turn, timeout_s: float) -> TurnReply:
+        """Waits as `wait_for_wake` does, then claims. With one shard in one exchange: an idle worker starts the sooner.
+
+        Args:
+            turn: one that only claims.
+
+        Raises:
+            StoreUnavailable: it may have claimed. The same turn sent by `turn` is given the same jobs.
+        """
+        shards = await self.all_shards()
+        client = shards[0].blocking
+        if len(shards) > 1 or not isinstance(client, NodeClient):
+            await self.wait_for_wake(turn.queues, timeout_s)
+            return await self.turn(turn)
+        marks = [shards[0].keys.wake(queue) for queue in turn.queues]
+        claim = (
+            "EVALSHA",
+            shards[0].script("claim").digest,
+            1,
+            shards[0].keys.prefix,
+            *claim_arguments(turn),
+        )
         with store_errors():
-            await shard.client.execute_command("ZADD", shard.keys.wake(queue), 1, "ready")
+            replies = await client.exchange((("BZPOPMIN", *marks, max(0.01, timeout_s)), claim))
+            for reply in replies:
+                if isinstance(reply, NoScriptError):
+                    return await self.turn(turn)
+                if isinstance(reply, Exception):
+                    raise reply
+        return claim_reply(turn, [], replies[1])
 
     async def close(self) -> None:
         for task in (self._blocked or {}).values():

@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 from ironforge.queue.connection import store_errors
 from ironforge.queue.readings import BeatReply, WorkerInfo
-from ironforge.queue.turning import Turning, words_of
+from ironforge.queue.turning import words_of
 from ironforge.queue.waking import Waking
 
 LEASE_MS = 15_000
 
 
-class Working(Turning, Waking):
+class Working(Waking):
     async def register(self, wid: str, info: WorkerInfo, lease_ms: int = LEASE_MS) -> bool:
         """Gives a worker its lease. False when the id is taken: an id is never used twice."""
         await self.remember_shards()

@@ -18,7 +18,7 @@ from ironforge.context import Context
 from ironforge.errors import LeaseLost, StoreUnavailable
 from ironforge.job import Job
 from ironforge.maintenance import maintain
-from ironforge.periodic import Outage, every
+from ironforge.periodic import every
 from ironforge.queue.readings import Settlement, Turn
 from ironforge.task import TaskRegistry
 from ironforge.worker.board import Board
@@ -82,6 +82,7 @@ class Crew:
         self.draining = False
         self.leaving_anyway = False
         self.recycled = False
+        self.floor = asyncio.Lock()
         self._options = options
         self._board = board or Board(-1, options.concurrency)
         self._threads = ThreadPoolExecutor(options.concurrency, thread_name_prefix="job")
@@ -97,6 +98,7 @@ class Crew:
         self._stop_asked = asyncio.Event()
         self._release_asked = asyncio.Event()
         self._serving: list[asyncio.Task[None]] = []
+        self._waiting: asyncio.Task[None] | None = None
         self._progress: dict[str, tuple[Run, str]] = {}
         self._beaten_at = -LONGEST_SLEEP_S
         self._cpu = _CpuMeter()
@@ -108,10 +110,11 @@ class Crew:
         log.info("worker ready", extra={"worker": self.wid, "queues": ",".join(self.queues), "concurrency": self._options.concurrency})  # fmt: skip
         watchdog = Watchdog(self._board, self._slot_of)
         unwatch_tasks = watch_tasks()
+        self._waiting = asyncio.create_task(self._await_marks())
         background = [
             asyncio.create_task(every(BEAT_S, self._beat, "beat")),
             asyncio.create_task(every(0.25, self._tell_progress, "progress")),
-            asyncio.create_task(self._await_marks()),
+            self._waiting,
             asyncio.create_task(every(LOOK_S, Strays(self.queue, self.wid, self._knows).look, "strays")),
             *maintain(self.queue),
         ]
@@ -263,43 +266,25 @@ class Crew:
             await self.queue.progress(run.job.id, run.job.fence, progress_json)
 
     async def _await_marks(self) -> None:
-        """While a lane is idle, waits for a mark, the next due job, or five seconds, and lets one idle lane look."""
-        outage = Outage()
+        """While a lane is idle, one of them claims ahead: at a mark, when the next job is due, or after five seconds."""
         while True:
             self._wake_wanted.clear()
-            if not self._idle_lanes():
+            idle = [lane for lane in self._lanes if lane.waits]
+            if not idle:
                 await self._wake_wanted.wait()
                 continue
             due = [lane.next_due_ms / 1000 for lane in self._lanes if lane.next_due_ms is not None]
-            try:
-                taken = await self.queue.wait_for_wake(self.queues, min([LONGEST_SLEEP_S, *due]))
-            except StoreUnavailable as away:
-                await outage.wait(away)
-                continue
-            outage.over()
-            idle = self._idle_lanes()
-            if idle:
+            claiming = min(idle, key=lambda lane: lane.running)
+            if await claiming.claim_ahead(min([LONGEST_SLEEP_S, *due])):
                 for lane in self._lanes:
-                    lane.next_due_ms = None
-                idle[0].wake()
-                await self._looked(idle[0])
-            elif taken:
-                with contextlib.suppress(StoreUnavailable):
-                    await self.queue.give_back_wake(taken)
-
-    async def _looked(self, lane: Lane) -> None:
-        """Until a woken lane knows what is there and when the next job is due: how long to wait depends on it."""
-        deadline = time.monotonic() + BEAT_S
-        while not lane.idle and lane.free > 0 and not self.draining and time.monotonic() < deadline:
-            await asyncio.sleep(0.001)
-
-    def _idle_lanes(self) -> list[Lane]:
-        return [] if self.draining else [lane for lane in self._lanes if lane.idle and lane.free > 0]
+                    lane.next_due_ms = claiming.next_due_ms
 
     async def _leave(self) -> None:
         """The ladder: drain until the deadline, then cancel and release, then go whatever still runs."""
         await self._stop_asked.wait()
         self.draining = True
+        if self._waiting:
+            self._waiting.cancel()
         for lane in self._lanes:
             lane.look()
         if await self._drained(self._options.shutdown_timeout_s, self._release_asked):

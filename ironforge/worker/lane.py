@@ -58,6 +58,8 @@ class Lane:
         self._claim_wanted = True
         self._turns = 0
         self._under_way: Turn | None = None
+        self._ahead: Turn | None = None
+        self._claiming_turns = 0
 
     @property
     def busy(self) -> bool:
@@ -65,7 +67,17 @@ class Lane:
 
     @property
     def free(self) -> int:
-        return self.slots - len(self._running) - self._stuck
+        """Slots that a claim may fill; those that a claim was sent for ahead are not."""
+        return self.slots - len(self._running) - self._stuck - (self._ahead.slots if self._ahead else 0)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it found too little to do, has nothing to tell, and may claim ahead."""
+        return self.idle and self.free > 0 and not self._ended and self._under_way is None
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
 
     @property
     def tasks(self) -> set[asyncio.Task[None]]:
@@ -80,6 +92,8 @@ class Lane:
         turn = self._under_way
         if turn and (fence.endswith(turn.token) or any(one.job_id == job_id for one in turn.settlements)):
             return True
+        if self._ahead and fence.endswith(self._ahead.token):
+            return True
         return any(one.job_id == job_id for one in self._ended)
 
     def wake(self) -> None:
@@ -92,6 +106,29 @@ class Lane:
         """Something about the worker changed: it drains, or goes."""
         self._changed.set()
 
+    async def claim_ahead(self, within_s: float) -> bool:
+        """For an idle lane: a claim of what is free now, made the moment there is a mark, or after `within_s` (s).
+
+        Once a later turn of this lane claimed, it takes nothing (see claim.lua): then it is False, and the lane looks
+        for itself.
+        """
+        turn = self._ahead = self._next_turn(self.free, [])
+        claimed_before = self._claiming_turns
+        try:
+            try:
+                reply = await self._worker.queue.claim_on_wake(turn, within_s)
+            except StoreUnavailable:
+                reply = await self._sent(turn)  # if it was made, its jobs are given again
+        finally:
+            self._ahead = None
+            self._changed.set()
+        looked = reply.word != "gone" and self._claiming_turns == claimed_before
+        if reply.word != "gone":
+            self._take(turn, reply)
+        if not looked:
+            self.wake()
+        return looked
+
     async def serve(self) -> None:
         """Until the worker drains and everything of this lane is settled. Raises LeaseLost."""
         while True:
@@ -100,10 +137,10 @@ class Lane:
             slots = self.free if self._claim_wanted and not draining else 0
             if self._ended or slots > 0:
                 await self._turn(slots)
-                await asyncio.sleep(0)  # handlers just started run, and quick ones end, before the next turn
             elif draining and not self._running:
                 return
             else:
+                self._worker.want_wake()
                 await self._changed.wait()
 
     async def _turn(self, slots: int) -> None:
@@ -111,12 +148,23 @@ class Lane:
         if slots:
             # A wake that comes while this is under way makes it True again.
             self.idle = self._claim_wanted = False
-        self._turns += 1
-        turn = self._under_way = Turn(
-            self._worker.wid, self.number, claim_token(self._turns), slots, self._worker.queues, ended
-        )
+            self._claiming_turns += 1
+        turn = self._under_way = self._next_turn(slots, ended)
         reply = await self._sent(turn)
-        for settlement, word in zip(ended, reply.settled, strict=True):
+        # One lane after the other: two that go on in the same step of the loop also send in the same step, Redis answers
+        # both at once, and from then on the worker waits for Redis and Redis for the worker.
+        async with self._worker.floor:
+            self._take(turn, reply)
+            self._under_way = None
+            await asyncio.sleep(0)  # handlers just started run, and quick ones end, before the next turn
+
+    def _next_turn(self, slots: int, ended: list[Settlement]) -> Turn:
+        self._turns += 1
+        worker = self._worker
+        return Turn(worker.wid, self.number, claim_token(self._turns), slots, worker.queues, ended)
+
+    def _take(self, turn: Turn, reply: TurnReply) -> None:
+        for settlement, word in zip(turn.settlements, reply.settled, strict=True):
             if word == "refused":
                 log.warning(
                     "a result came too late: the job was given to another",
@@ -127,14 +175,11 @@ class Lane:
         self._worker.obey(reply.orders)
         for job in reply.jobs:
             self._begin(job)
-        self._under_way = None
-        if slots:
-            self._claim_wanted = self._claim_wanted or len(reply.jobs) == slots
+        if turn.slots:
+            self._claim_wanted = self._claim_wanted or len(reply.jobs) == turn.slots
             self.idle = not self._claim_wanted
             self.next_due_ms = reply.next_due_ms
-            if self.idle:
-                self._worker.want_wake()
-        if ended and not slots:
+        if turn.settlements and not turn.slots:
             self._claim_wanted = True
 
     async def _sent(self, turn: Turn) -> TurnReply:
@@ -212,6 +257,8 @@ class LaneOwner(Protocol):
     def queue(self) -> RedisQueue: ...
     @property
     def runner(self) -> Runner: ...
+    @property
+    def floor(self) -> asyncio.Lock: ...
     @property
     def draining(self) -> bool: ...
     @property

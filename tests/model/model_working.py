@@ -234,9 +234,3 @@ class Working(Ready):
                 self.mark_queue(queue)
                 return queue
         return None
-
-    def give_back_mark(self, queue: str) -> int:
-        new = not self.queues[queue].wake
-        self.queues[queue].wake = True
-        self.mark_queue(queue)
-        return int(new)

@@ -48,7 +48,6 @@ RULES = (
     Rule("lock", 3, workers.lock),
     Rule("take_mark", 6, workers.take_mark),
     Rule("due_soon", 2, workers.due_soon),
-    Rule("give_back_mark", 1, workers.give_back_mark),
     Rule("cancel", 4, operators.cancel),
     Rule("retry", 6, operators.retry),
     Rule("retry_as_new", 2, operators.retry_as_new),

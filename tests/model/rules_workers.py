@@ -218,20 +218,6 @@ def due_soon(machine: Machine, choices: Choices) -> None:
         machine.do(Verb("enqueue", lambda new=new: machine.queue.enqueue_many([replace(new)]), expect))
 
 
-def give_back_mark(machine: Machine, choices: Choices) -> None:
-    known = sorted(name for name, queue in machine.model.queues.items() if queue.known)
-    if not known:
-        return
-    queue = pick(choices, known)
-
-    def expect() -> Expected:
-        yield machine.model.give_back_mark(queue)
-        return None
-
-    machine.tell(f"give back the mark of {queue}")
-    machine.do(Verb("give back", lambda: machine.queue.give_back_wake(queue), expect))
-
-
 def _turn(machine: Machine, choices: Choices, slots: int, settlements: list[Settlement]) -> Verb:
     turn = Turn(
         any_worker(machine, choices),

@@ -110,5 +110,3 @@ async def test_a_mark_of_any_shard_wakes(
         await queue.enqueue(NewJob("greet", queue=name))
         assert await waiting == name
     assert await queue.wait_for_wake(one_each, 0.05) is None
-    await queue.give_back_wake(one_each[3])
-    assert await queue.wait_for_wake(one_each, 5) == one_each[3]

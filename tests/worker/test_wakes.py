@@ -19,7 +19,7 @@ class LateReplies(RedisQueue):
 
     async def turn(self, turn: Turn) -> TurnReply:
         reply = await super().turn(turn)
-        if turn.settlements and turn.slots and self.armed:
+        if turn.settlements and self.armed:
             self.armed = False
             await self.enqueue(NewJob("note", b'{"name":"second"}'))
             wake = self.keys.wake("default")

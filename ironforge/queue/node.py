@@ -1,0 +1,93 @@
+"""The client of one server, and how commands go to it: one write, then as many replies.
+
+redis-py's own way round this is longer: it measures itself and has a place for sending again, which half of the time of
+a small exchange goes into. What is kept of it are connections, the reading of replies, and what is thrown when they fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+BLOCKED_MARGIN_S = 5.0
+_Command = tuple[Any, ...]
+
+
+class NodeClient(Redis):
+    """One server. A blocking call ends a little after its own time limit, even when the server went silent; any other
+    exchange of its connection, the greeting too, with the socket's."""
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        reply = (await self.exchange((args,), **options))[0]
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Any:
+        return super().pipeline(transaction, shard_hint) if transaction else NodePipeline(self)
+
+    async def exchange(self, commands: Sequence[_Command], **options: Any) -> list[Any]:
+        """Sends all at once. The replies in their order; what Redis refused is an exception among them.
+
+        Commands behind one that blocks are made when that ends. Broken off, nobody can tell which were made.
+
+        Args:
+            commands: each with its name first.
+            options: for the reading of the replies, as redis-py's own methods give them.
+        """
+        pool: Any = self.connection_pool
+        connection = await pool.get_connection()
+        try:
+            async with _blocking(connection, commands):
+                packed = [part for command in commands for part in connection.pack_command(*command)]
+                await connection.send_packed_command(packed)
+                return [await self._reply(connection, command[0], options) for command in commands]
+        except BaseException:
+            await connection.disconnect(
+                nowait=True
+            )  # a reply may be under way, and would answer another's command
+            raise
+        finally:
+            await pool.release(connection)
+
+    async def _reply(self, connection: Any, name: Any, options: dict[str, Any]) -> Any:
+        try:
+            parse: Any = self.parse_response  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+            return await parse(connection, name, **options)
+        except ResponseError as refused:
+            return refused
+
+
+class NodePipeline:
+    """As redis-py's, without transactions."""
+
+    def __init__(self, client: NodeClient) -> None:
+        self._client = client
+        self._commands: list[_Command] = []
+
+    def execute_command(self, *args: Any, **_: Any) -> None:
+        self._commands.append(args)
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        commands, self._commands = self._commands, []
+        replies = await self._client.exchange(commands) if commands else []
+        failed = next((reply for reply in replies if isinstance(reply, Exception)), None)
+        if raise_on_error and failed is not None:
+            raise failed
+        return replies
+
+
+@asynccontextmanager
+async def _blocking(connection: Any, commands: Sequence[_Command]):
+    usual = connection.socket_timeout
+    for command in commands:
+        if command[0] == "BZPOPMIN":
+            connection.socket_timeout = float(command[-1]) + BLOCKED_MARGIN_S
+    try:
+        yield
+    finally:
+        connection.socket_timeout = usual

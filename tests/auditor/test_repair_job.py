@@ -264,7 +264,7 @@ async def test_what_runs_and_nobody_holds_goes_back_as_lapsed(queue: RedisQueue,
 
 _STRUCTURE = {
     **{f"q:q1:{place}": "x" for place in PLACES}, "worker:w1": "x", "worker:w1:claims": "x", "worker:w1:orders": "x",
-    "q:q1:wake": "x", "stats": "x", "dead:groups": "x", "workers": "x", "kinds": "x",
+    "q:q1:wake": "x", "q:q1:settings": "x", "stats": "x", "dead:groups": "x", "workers": "x", "kinds": "x",
 }  # fmt: skip
 
 

@@ -64,6 +64,7 @@ _QUEUES: list[Row] = [
     (["SADD queues q1", "ZADD q:q1:wake 1 ready"], [], []),
     (["SADD queues q1", "ZADD q:q1:wake 1 other"], _ANEW, ["DEL q:q1:wake", _WOKEN]),
     (["SADD queues q1", "ZADD q:q1:wake 1 other 1 ready"], _ANEW, ["DEL q:q1:wake", _WOKEN]),
+    (["SADD queues q1", "ZADD q:q1:wake 1 other 9 ready"], _ANEW, ["DEL q:q1:wake", _WOKEN]),
     (["SADD queues q1", "ZADD q:q1:wake 1 other", "HSET q:q1:settings paused 1"], _ANEW, ["DEL q:q1:wake"]),
     (["SADD queues q1", "SET q:q1:wake x"], [], []),
 ]  # fmt: skip

@@ -24,10 +24,6 @@ from tests.mutants.reach import TestsFail, measure
 from tests.mutants.report import Report
 
 _ROOT = Path(__file__).parents[2]
-# What only the auditor runs: it changes nothing where the books are well. Its survivors are not all explained yet.
-_AUDITOR = {
-    "_books", "_judge", "_repair", "_ledger", "inspect_job", "inspect_key", "read_ledger", "repair", "repair_key",
-}  # fmt: skip
 
 
 def main() -> int:
@@ -61,9 +57,6 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./forge prove mutants", description=__doc__)
     names = sorted(path.stem for path in LUA.glob("*.lua"))
     parser.add_argument("script", nargs="*", choices=[*names, []], metavar="SCRIPT", help=", ".join(names))
-    parser.add_argument(
-        "--all", action="store_true", help="the auditor's scripts too, which are left out otherwise"
-    )
     parser.add_argument("--list", action="store_true", help="shows the mutants and runs nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes the result there too")
     parser.add_argument(
@@ -82,15 +75,13 @@ def _arguments() -> argparse.Namespace:
         default=LISTED,
         help="another list, or folder of them, instead of equivalent/",
     )
-    parser.add_argument("--no-model", action="store_true", help="the tests of the queue only")
+    parser.add_argument("--no-model", action="store_true", help="the tests of queue and auditor only")
     return parser.parse_args()
 
 
 def _chosen(mutants: list[Mutant], chosen: argparse.Namespace) -> list[Mutant]:
     if chosen.script:
         mutants = [mutant for mutant in mutants if mutant.file in chosen.script]
-    elif not (chosen.name or chosen.all):
-        mutants = [mutant for mutant in mutants if mutant.file not in _AUDITOR]
     if chosen.name:
         mutants = [mutant for mutant in mutants if mutant.name in chosen.name]
     if chosen.sample is not None and chosen.sample < len(mutants):

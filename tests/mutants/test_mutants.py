@@ -128,6 +128,8 @@ _WELL_KNOWN = (
     ("progress' fence", ("progress",), "go-on", "return 'refused'"),
     ("the running index", ("claim",), "drop", "'running'\\), "),
     ("the lease", ("renew",), "drop", "'ZADD', P .. 'workers'"),
+    ("what the auditor says of a place", ("_judge",), "drop", "say\\(rule"),
+    ("a repair's look at what is well", ("repair",), "go-on", "is_right\\(job, score\\) then return"),
     ("the error group", ("retry",), "drop", "leave_group\\("),
 )
 

@@ -29,12 +29,12 @@ local function booked(id)
     'generation', 'retry_count', 'max_retries', 'attempt_count', 'created_at', 'status', 'queue', 'kind', 'fence', 'worker',
     'fingerprint', 'cancel_requested')
   if not f or not f[13] or not f[14] then
-    return redis.call('EXISTS', key) == 1 and 'damaged' or 'gone', { id = id, key = key }
+    return redis.call('EXISTS', key) == 1 and 'damaged' or 'gone', { id = id }
   end
   local unreadable
-  for i = 1, #NUMBERS do
-    local number = f[i] and tonumber(f[i])
-    if f[i] and (not number or number % 1 ~= 0) then unreadable = NUMBERS[i] end
+  for i, name in ipairs(NUMBERS) do
+    local number = tonumber(f[i])
+    if f[i] and (not number or number % 1 ~= 0) then unreadable = name end
     f[i] = number
   end
   local status, crashes, rank = f[13], f[6] or 0, f[5] or 2
@@ -62,9 +62,9 @@ local function highest_sequence(queue)
   local highest = 0
   for _, part in ipairs({ 'queued', 'suspects' }) do
     for rank = 0, 3 do
-      local top = ask('ZRANGE', queue_key(queue, part), '(' .. string.format('%.0f', (rank + 1) * BAND),
-        string.format('%.0f', rank * BAND), 'BYSCORE', 'REV', 'LIMIT', 0, 1, 'WITHSCORES') or {}
-      if top[2] then highest = math.max(highest, top[2] % BAND) end
+      local top = ask('ZRANGE', queue_key(queue, part), '(' .. string.format('%.0f', (rank + 1) * BAND), '0', 'BYSCORE', 'REV',
+        'LIMIT', 0, 1, 'WITHSCORES') or {}
+      highest = math.max(highest, (top[2] or 0) % BAND)
     end
   end
   return highest

@@ -48,12 +48,13 @@ local function inspect_queue(queue)
   if last and not (tonumber(last) and tonumber(last) < BAND) or highest > (tonumber(last) or 0) then
     say(queue, 'sequence', (last or 'none') .. ', and ' .. string.format('%.0f', highest) .. ' is in use')
   end
-  local wake = queue_key(queue, 'wake')
-  if (ask('ZCARD', wake) or 0) > (score_in(wake, 'ready') and 1 or 0) then say(queue, 'wake', '') end
+  local mark = queue_key(queue, 'wake')
+  local marks = ask('ZCARD', mark)
+  if marks and marks > (score_in(mark, 'ready') and 1 or 0) then say(queue, 'wake', '') end
   if redis.pcall('ZCOUNT', P .. 'workers', now_ms, '+inf') == 0 then return end
   for _, status in ipairs({ 'scheduled', 'retrying' }) do
     local head = ask('ZRANGE', queue_key(queue, status), 0, 0, 'WITHSCORES') or {}
-    if head[2] and tonumber(head[2]) < now_ms - late_ms then say(queue, 'overdue', status .. ': ' .. head[1]) end
+    if (tonumber(head[2]) or now_ms) < now_ms - late_ms then say(queue, 'overdue', status .. ': ' .. head[1]) end
   end
 end
 
@@ -64,10 +65,11 @@ end
 
 local function inspect_reaper()
   local found = ask('HMGET', P .. 'meta', 'reap_tick', 'reap_after') or {}
-  local tick, after = tonumber(found[1]) or 0, tonumber(found[2]) or 0
+  local tick, after = tonumber(found[1]), tonumber(found[2])
+  if not tick or not after then return end -- whoever reaps next gives everybody a lease first
   local head = ask('ZRANGE', P .. 'workers', 0, 0, 'WITHSCORES') or {}
   local over = math.max(tonumber(head[2]) or now_ms, after)
-  if head[1] and now_ms - tick < REAPER_ALIVE_MS and over < now_ms - late_ms then say(head[1], 'unreaped', '') end
+  if now_ms - tick < REAPER_ALIVE_MS and over < now_ms - late_ms then say(head[1], 'unreaped', '') end
 end
 
 local inspect = { worker = inspect_worker, queue = inspect_queue, group = inspect_group }

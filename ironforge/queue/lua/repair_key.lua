@@ -43,7 +43,8 @@ local function repair_queue()
     step('sequence set', 'hash', 'HSET', queue_key(name, 'settings'), 'sequence', highest)
   end
   local mark = queue_key(name, 'wake')
-  if (ask('ZCARD', mark) or 0) > (score_in(mark, 'ready') and 1 or 0) then
+  local marks = ask('ZCARD', mark)
+  if marks and marks > (score_in(mark, 'ready') and 1 or 0) then
     step('wake mark made anew', 'zset', 'DEL', mark)
     steps[#steps + 1] = { 'idle workers woken', function() wake(name) end }
   end
@@ -71,7 +72,7 @@ end
 -- From now on only what is lost later shows.
 local function repair_ledger()
   local found = ledger(tonumber(ARGV[4]), {})
-  local missing = #found > 0 and found[1] - found[2] - found[3] - found[4] or 0
+  local missing = next(found) and found[1] - found[2] - found[3] - found[4] or 0
   if missing ~= 0 then step(missing .. ' entered as missing', 'hash', 'HINCRBY', P .. 'stats', 'corrected', missing) end
 end
 

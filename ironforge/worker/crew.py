@@ -261,9 +261,11 @@ class Crew:
         self.obey(reply.orders)
 
     async def _tell_progress(self) -> None:
-        told, self._progress = self._progress, {}
-        for run, progress_json in told.values():
-            await self.queue.progress(run.job.id, run.job.fence, progress_json)
+        for job_id, told in list(self._progress.items()):
+            run, progress_json = told
+            await self.queue.progress(job_id, run.job.fence, progress_json)
+            if self._progress.get(job_id) is told:  # else there is newer; and what was not sent stays for the next time
+                del self._progress[job_id]
 
     async def _await_marks(self) -> None:
         """While a lane is idle, one of them claims ahead: at a mark, when the next job is due, or after five seconds."""

@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from ironforge import Context, Forge, Retry
+from ironforge import Context, Discard, Forge, Retry
 from tests.system.tasks_forge import note
 
 forge = Forge()
@@ -149,3 +149,14 @@ def process_again(ctx: Context) -> None:
     ctx.progress(0.25, "a quarter")
     print("what a handler prints is no answer")
     raise Retry(60)
+
+
+@forge.task("process.discards", process=True)
+def process_discards() -> None:
+    raise Discard("it can never work")
+
+
+@forge.task("process.async", process=True)
+async def process_async() -> str:
+    await asyncio.sleep(0)
+    return "on a loop of its own"

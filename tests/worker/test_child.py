@@ -18,7 +18,8 @@ from ironforge.worker import control
 from ironforge.worker.board import Board, SlotReading
 from ironforge.worker.failure import fail_blocker
 from ironforge.worker.keeper import _Lookout  # pyright: ignore[reportPrivateUsage]
-from ironforge.worker.started import Child
+from ironforge.worker.stacks import stack_of_frame
+from ironforge.worker.started import Child, end_words
 from tests.queue.state import Lane, check_books
 from tests.waiting import wait_until
 
@@ -174,3 +175,37 @@ def test_what_is_read_of_a_process_that_is_gone(child: Child) -> None:
         1,
     )
     assert crash["rss_bytes"] > 1_000_000, "the most it had"
+
+
+@pytest.mark.parametrize(("claims", "step"), [(True, 3), (False, 1)])
+def test_the_third_step_and_any_before_it_claims_end_it(child: Child, claims: bool, step: int) -> None:
+    child.claims = claims
+    child.stop(step)
+    assert child.wait() == -signal.SIGKILL and child.ended_by_us
+    child.stop(1)
+    child.stop(3)  # gone already
+
+
+def test_one_that_claims_is_told_first(child: Child) -> None:
+    child.stop(2)
+    assert child.tied.process.poll() is None and not child.ended_by_us
+
+
+def test_a_word_to_one_that_is_gone_is_no_error(child: Child) -> None:
+    child.channel.shutdown(socket.SHUT_WR)
+    child.stop(1)
+    assert not child.ended_by_us
+
+
+def test_its_end_may_have_been_seen_by_another_thread(child: Child) -> None:
+    child.end()
+    wait_until(lambda: child.tied.process.poll() is not None, 5)
+    assert child.wait() == -signal.SIGKILL
+
+
+def test_a_signal_without_a_name_is_told_by_its_number() -> None:
+    assert (end_words(-99), end_words(-9), end_words(3)) == ("signal 99", "signal SIGKILL", "exit code 3")
+
+
+def test_no_frame_is_no_stack() -> None:
+    assert stack_of_frame(None) == ""

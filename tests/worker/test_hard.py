@@ -167,6 +167,7 @@ async def test_errors_and_results_of_processes_arrive_whole(queue: RedisQueue, b
     bench.worker("--concurrency", "2", target=TARGET)
     again = await queue.enqueue(NewJob("process.again"))
     raises = await queue.enqueue(NewJob("process.raises", b'{"order":17}', max_retries=0))
+    discards, of_a_loop = await queue.enqueue_many([NewJob("process.discards"), NewJob("process.async")])
     whats = (b"big", b"nan", b"text", b"int")
     results = await queue.enqueue_many(
         [NewJob("process.result", b'{"what":"%s"}' % what, max_retries=0) for what in whats]
@@ -179,6 +180,10 @@ async def test_errors_and_results_of_processes_arrive_whole(queue: RedisQueue, b
         "ConnectionError", "order 17 was refused",
     )  # fmt: skip
     assert "in _charge" in dead.last_error.traceback and "ironforge/worker" not in dead.last_error.traceback
+
+    discarded, done = await ended(queue, [discards, of_a_loop], 20)
+    assert (discarded.status, discarded.reason, discarded.retry_count) == (JobStatus.DEAD, "discarded", 0)
+    assert done.result == "on a loop of its own"
 
     async def waits() -> bool:
         return (await queue.get(again.id)).status is JobStatus.RETRYING

@@ -146,6 +146,10 @@ async def test_one_that_left_jobs_behind_is_replaced_at_once(
     assert "die soon after their start" not in caplog.text
 
 
+async def test_a_pause_ends_by_itself() -> None:
+    await asyncio.wait_for(Supervisor(WorkerOptions(TASKS))._pause(0.01), 5)  # pyright: ignore[reportPrivateUsage]
+
+
 async def test_a_pause_ends_with_a_stop() -> None:
     supervisor = Supervisor(WorkerOptions(TASKS))
     pausing = asyncio.create_task(supervisor._pause(60))  # pyright: ignore[reportPrivateUsage]

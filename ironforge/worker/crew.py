@@ -264,7 +264,8 @@ class Crew:
         for job_id, told in list(self._progress.items()):
             run, progress_json = told
             await self.queue.progress(job_id, run.job.fence, progress_json)
-            if self._progress.get(job_id) is told:  # else there is newer; and what was not sent stays for the next time
+            # Else there is newer by now; and what could not be sent stays for the next time.
+            if self._progress.get(job_id) is told:
                 del self._progress[job_id]
 
     async def _await_marks(self) -> None:

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from datetime import datetime
-from hashlib import sha256
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from ironforge.errors import (
-    Finding,
-    IdempotencyConflict,
-    InvalidJob,
-    IronForgeError,
-    JobRemoved,
-    NotConfirmed,
-    StoreUnavailable,
-)
+from ironforge.errors import Finding, InvalidJob
 from ironforge.forge import request_hash
 from ironforge.job import MAX_DELAY_S, MAX_PAYLOAD_BYTES, BackoffPolicy, Job, NewJob
-from ironforge.json_exact import Element, Members, read_object
+from ironforge.json_exact import Members, read_object
 from ironforge.queue.backend import RedisQueue
-from ironforge.requests import BatchJobIn, JobIn, Request
-from ironforge.schemas import BatchOut, EntryError
-from ironforge.server.limits import ANSWER_TIMEOUT_S
+from ironforge.requests import JobIn, Request
 from ironforge.server.problems import findings, invalid
 
 RequestT = TypeVar("RequestT", bound=Request)
-# Jobs of a batch that carry a key take three round trips each; so many go on at once.
-_AT_ONCE = 64
 
 
 def checked(model: type[RequestT], values: dict[str, Any], what: str) -> RequestT:
@@ -78,62 +64,6 @@ async def submit(queue: RedisQueue, body: bytes, key: str | None) -> tuple[Job, 
     if key is None:
         return await queue.enqueue(new), True
     return await queue.submit(new, key, request_hash(new))
-
-
-async def submit_batch(queue: RedisQueue, elements: list[Element], batch_key: str, body: bytes) -> BatchOut:
-    """Accepts every job that is well; says for each other one why not.
-
-    Args:
-        batch_key: the request's own Idempotency-Key, or ''. It counts for each job that has none of its own.
-
-    Raises:
-        IdempotencyConflict: the batch's key stands for another batch.
-    """
-    errors: list[EntryError] = []
-    accepted: list[tuple[int, NewJob, str, str]] = []
-    body_hash = sha256(body).hexdigest()[:32] if batch_key else ""
-    for index, element in enumerate(elements):
-        try:
-            new, key = _entry(element)
-        except InvalidJob as refused:
-            errors += [EntryError(index=index, **found) for found in refused.errors[:5]]
-            continue
-        hashed = request_hash(new) if key else body_hash
-        accepted.append((index, new, key or (f"{batch_key}:{len(accepted)}" if batch_key else ""), hashed))
-    ids: list[str | None] = [None] * len(elements)
-    plain = [(index, new) for index, new, key, _ in accepted if not key]
-    for (index, _), job in zip(plain, await queue.enqueue_many([new for _, new in plain]), strict=True):
-        ids[index] = job.id
-    keyed = [entry for entry in accepted if entry[2]]
-    for at in range(0, len(keyed), _AT_ONCE):
-        chunk = keyed[at : at + _AT_ONCE]
-        async with asyncio.timeout(ANSWER_TIMEOUT_S):
-            outcomes = await asyncio.gather(
-                *(queue.submit(new, key, hashed) for _, new, key, hashed in chunk), return_exceptions=True
-            )
-        if unsure := [outcome for outcome in outcomes if isinstance(outcome, NotConfirmed)]:
-            raise NotConfirmed([job_id for one in unsure for job_id in one.job_ids])
-        for (index, _, key, _), outcome in zip(chunk, outcomes, strict=True):
-            ids[index] = _submitted(index, key, outcome, batch_key, errors)
-    return BatchOut(ids=ids, errors=sorted(errors, key=lambda error: error.index))
-
-
-def _submitted(index: int, key: str, outcome: Any, batch_key: str, errors: list[EntryError]) -> str | None:
-    if isinstance(outcome, IdempotencyConflict | JobRemoved):
-        if batch_key and key == f"{batch_key}:0":
-            raise IdempotencyConflict(batch_key) if isinstance(outcome, IdempotencyConflict) else outcome
-        errors.append(EntryError(index=index, pointer="/idempotency_key", detail=str(outcome)))
-        return None
-    if isinstance(outcome, BaseException):
-        raise outcome if isinstance(outcome, IronForgeError) else StoreUnavailable("Redis does not answer")
-    return outcome[0].id
-
-
-def _entry(element: Element) -> tuple[NewJob, str]:
-    if isinstance(element, list):
-        raise invalid("the job", element)
-    asked = checked(BatchJobIn, element.values, "the job")
-    return new_job(asked, element), asked.idempotency_key or ""
 
 
 def _instant_ms(text: str) -> int:

@@ -10,9 +10,10 @@ from ironforge.json_exact import read_batch
 from ironforge.requests import MAX_BATCH, BatchIn
 from ironforge.schemas import BatchOut
 from ironforge.server.auth import Role
+from ironforge.server.batching import submit_batch
 from ironforge.server.deps import IdempotencyKey, QueueDep
 from ironforge.server.documentation import about
-from ironforge.server.submitting import checked, submit_batch
+from ironforge.server.submitting import checked
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 

@@ -32,7 +32,6 @@ SENT = (
     "time",
     "unlink",
     "wait",  # --durability replicated
-    "zadd",
     "zcard",
     "zmscore",
     "zrandmember",

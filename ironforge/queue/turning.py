@@ -22,9 +22,8 @@ PROMOTED_PER_CLAIM = 200
 
 @dataclass(slots=True)
 class _Claims:
-    """What the shards answered to the claim of one token: sent again, it goes on where it broke off."""
+    """What the shards answered to one claim: sent again, it goes on where it broke off."""
 
-    token: str
     order: list[int]
     replies: dict[int, TurnReply] = field(default_factory=dict[int, TurnReply])
 
@@ -34,7 +33,7 @@ class _Claims:
 
 
 class Turning(Namespace):
-    _claims: dict[tuple[str, int], _Claims] | None = None
+    _claims: dict[str, _Claims] | None = None  # of each token that was not answered yet
     _rotation = 0
 
     async def turn(self, turn: Turn) -> TurnReply:
@@ -56,24 +55,24 @@ class Turning(Namespace):
         if not turn.slots:
             return TurnReply([], "ok", [], [], None)
         queues = by_shard(turn.queues, len(shards))
-        claims = self._claims_of(turn, list(queues))
+        claims = self._claims_of(turn.token, list(queues))
         for at in claims.order:
             free = turn.slots - claims.taken
             if at not in claims.replies and free > 0:
                 part = replace(turn, slots=free, queues=tuple(queues[at]), settlements=())
                 claims.replies[at] = await _turn_in(shards[at], part)
-        assert self._claims is not None
-        del self._claims[turn.wid, turn.lane]
+        if self._claims:
+            self._claims.pop(turn.token, None)
         return _merged(list(claims.replies.values()))
 
-    def _claims_of(self, turn: Turn, served: list[int]) -> _Claims:
+    def _claims_of(self, token: str, served: list[int]) -> _Claims:
         if self._claims is None:
             self._claims = {}
-        found = self._claims.get((turn.wid, turn.lane))
-        if found is None or found.token != turn.token:
+        found = self._claims.get(token)
+        if found is None:
             first = self._rotation % len(served)
             self._rotation += 1
-            found = self._claims[turn.wid, turn.lane] = _Claims(turn.token, served[first:] + served[:first])
+            found = self._claims[token] = _Claims(served[first:] + served[:first])
         return found
 
 

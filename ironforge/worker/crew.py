@@ -122,11 +122,12 @@ class Crew:
         lanes = asyncio.gather(*self._serving)
         leaving = asyncio.create_task(self._leave())
         try:
-            pending: set[asyncio.Future[Any]] = {lanes, leaving, background[0]}
+            pending: set[asyncio.Future[Any]] = {lanes, leaving, background[0], self._waiting}
             while not lanes.done():
                 done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
-                    task.result()
+                    if not task.cancelled():  # as the one that waits is when this worker drains
+                        task.result()
         except _Gone:
             raise LeaseLost(self.wid) from None
         except _Left:

@@ -31,7 +31,9 @@ QUEUE = Path(acl.__file__).parent
 # redis-py's methods that the package calls on a client, and what each sends.
 METHODS = {"info": "info", "unlink": "unlink", "scan_iter": "scan", "zscan_iter": "zscan"}
 CONTAINERS = ("script", "cluster", "config")
-NOT_COMMANDS = {"aclose", "ask", "at", "close", "disconnect", "execute_command", "pipeline", "slot_of"}
+NOT_COMMANDS = {
+    "aclose", "ask", "at", "close", "disconnect", "exchange", "execute_command", "pipeline", "slot_of",
+}  # fmt: skip
 
 
 def _sent(path: Path) -> set[str]:

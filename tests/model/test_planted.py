@@ -169,9 +169,9 @@ PLANTS: tuple[InState | InScript, ...] = (
     InScript(18, "claim", "while n > 0 and not state.paused do", "while n > 0 do", _claimed_while_paused),
     InState(19, _one_completed, lambda write: write("HINCRBY", "q:default:settings", "changes", 2)),
     InState(20, _one_queued, _foreign_key),
-    InScript(21, "confirm", ", 'XX', 'KEEPTTL')", ", 'XX')", _confirmed),
+    InScript(21, "confirm", ", 'KEEPTTL')", ")", _confirmed),
     InScript(22, "claim", "redis.call('ZPOPMIN', index, n)", "redis.call('ZPOPMAX', index, n)", _two_in_order),
-    InScript(23, "claim", "local held_back = known[2] and true or false", "local held_back = false", _suspect_and_another),
+    InScript(23, "claim", "local held_back = known[2] --", "local held_back = nil --", _suspect_and_another),
 )  # fmt: skip
 
 

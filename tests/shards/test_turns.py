@@ -110,3 +110,13 @@ async def test_a_mark_of_any_shard_wakes(
         await queue.enqueue(NewJob("greet", queue=name))
         assert await waiting == name
     assert await queue.wait_for_wake(one_each, 0.05) is None
+
+
+async def test_two_claims_of_a_lane_may_be_under_way_at_once(queue: RedisQueue, one_each: list[str]) -> None:
+    """One that waited for a mark, and one of a turn that settles."""
+    await Lane(queue, queues=tuple(one_each)).register()
+    await queue.enqueue_many([NewJob("greet", queue=name) for name in one_each * 2])
+    turns = [Turn("w1", 0, f"{at}.0123456789ab", 4, tuple(one_each)) for at in (1, 2)]
+    replies = await asyncio.gather(queue.claim_on_wake(turns[0], 5), queue.turn(turns[1]))
+    taken = [job.id for reply in replies for job in reply.jobs]
+    assert 4 <= len(taken) == len(set(taken)) <= 8

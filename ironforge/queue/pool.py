@@ -18,7 +18,7 @@ class Pool(BlockingConnectionPool):
     _asking = 0  # callers in `get_connection` of the parent, which may wait for one that is released
 
     async def get_connection(self, *args: Any, **options: Any) -> Any:
-        if self._asking or not self._available_connections or self._in_maintenance:
+        if self._asking or not self._available_connections:
             self._asking += 1
             try:
                 return await super().get_connection(*args, **options)
@@ -36,7 +36,7 @@ class Pool(BlockingConnectionPool):
 
     async def release(self, connection: Any) -> None:
         failed = not connection.is_connected
-        if self._asking or self._in_maintenance or connection.should_reconnect():
+        if self._asking or connection.should_reconnect():
             await super().release(connection)
         else:
             self._in_use_connections.remove(connection)

@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from ironforge.job import JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
 from ironforge.queue.connection import make_client
 from ironforge.queue.namespace import refuse_unsafe
+from ironforge.queue.node import NodeClient
 from tests.queue.state import Lane, check_books
 from tests.redis_server import RedisServer
 from tests.waiting import eventually
@@ -144,3 +146,20 @@ async def test_what_runs_after_a_cancellation_may_still_speak_to_redis(queue: Re
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled() and cleaned == ["none"]
+
+
+async def test_a_caller_without_a_connection_gets_the_next_that_is_free(own_server: RedisServer) -> None:
+    client = make_client(own_server.url, connections=2)
+    assert isinstance(client, NodeClient)
+    pool: Any = client.connection_pool
+    try:
+        blocked = [
+            asyncio.create_task(client.execute_command("BZPOPMIN", f"none:{at}", 0.3)) for at in (1, 2)
+        ]
+        await eventually(lambda: len(pool._in_use_connections) == 2, 5)
+        pings = [asyncio.create_task(client.execute_command("PING")) for _ in range(5)]
+        assert await asyncio.gather(*blocked) == [None, None]
+        assert await asyncio.wait_for(asyncio.gather(*pings), 5) == [True] * 5
+        assert len(pool._in_use_connections) == 0 and len(pool._available_connections) == 2
+    finally:
+        await client.aclose()

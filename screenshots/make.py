@@ -1,12 +1,14 @@
-"""Makes the pictures of every view from a real server with the demo's traffic: `./forge screenshots`.
+"""Makes the pictures of every view from a real server with the demo's traffic, and of `ironforge bench`: `./forge screenshots`.
 
-Needs Chromium (Debian: chromium, fonts-firacode) to turn the console's SVG into PNG.
+`./forge screenshots bench` makes that one only, which wants a quiet machine. Needs Chromium (Debian: chromium, fonts-firacode) to turn the console's SVG into PNG.
 """
 
 from __future__ import annotations
 
 import asyncio
+import io
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -32,11 +34,27 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="shots-") as folder:
         os.environ["IRONFORGE_DATA_DIR"] = folder
         os.environ["BIND_ADDR"] = f"127.0.0.1:{_free_port()}"
-        svgs = asyncio.run(_shoot(Path(folder)))
+        svgs = {"bench": _bench()}
+        if sys.argv[1:] != ["bench"]:
+            svgs |= asyncio.run(_shoot(Path(folder)))
         for name, svg in svgs.items():
             _to_png(browser, svg, HERE / f"{name}.png", Path(folder))
             print(f"screenshots/{name}.png")
     return 0
+
+
+def _bench() -> str:
+    """What `ironforge bench` prints, with the bundled server or that of REDIS_URL."""
+    from rich.console import Console
+
+    printed = subprocess.run(
+        [sys.executable, "-m", "ironforge.cli.main", "bench"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    named = re.sub(r"^(  )(\w[\w ]*?)(  +)", r"\1[bold]\2[/]\3", printed, flags=re.MULTILINE)
+    width = max(len(line) for line in printed.splitlines())
+    console = Console(record=True, file=io.StringIO(), width=width + 2)
+    console.print(f"[bold #7dcfff]$ ironforge bench[/]\n\n{named}", highlight=False)
+    return console.export_svg(title="ironforge bench")
 
 
 async def _shoot(folder: Path) -> dict[str, str]:

@@ -175,3 +175,15 @@ async def test_an_error_that_cannot_be_described_still_costs_an_attempt() -> Non
     run = _run(max_retries=1)
     settlement = _runner()._settle_failure(run, None, Hostile())  # pyright: ignore[reportPrivateUsage]
     assert settlement.outcome == "retry"
+
+
+async def test_after_one_run_the_next_is_looked_at() -> None:
+    """One timer serves all of them."""
+    runs, given_up = [_run(), _run()], list[Run]()
+    for run, grace_s in zip(runs, (0.02, 0.1), strict=True):
+        run.grace_s = grace_s
+        run.ask_to_stop("cancelled")
+    looking = Deadlines(lambda: runs, given_up.append)
+    looking.watch(runs[0].look_at)
+    await eventually(lambda: len(given_up) == 2, 5)
+    looking.stop()

@@ -22,6 +22,9 @@ MAX_DEPTH = 64
 MAX_FINDINGS = 50
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+# What nearly every member looks like up to its value, and what follows a value. The rest is read step by step.
+_PLAIN_NAME = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
+_FOLLOWS = re.compile(r"[ \t\n\r]*([,}\]])[ \t\n\r]*")
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
@@ -191,13 +194,10 @@ def _members_at(text: str, at: int, array: _Array | None = None) -> tuple[Member
     if text[at : at + 1] == "}":
         return members, at + 1
     while True:
-        if text[at : at + 1] != '"':
-            raise JSONDecodeError("Expecting property name enclosed in double quotes", text, at)
-        name, at = scan_string(text, at + 1)
-        at = _skip_space(text, at)
-        if text[at : at + 1] != ":":
-            raise JSONDecodeError("Expecting ':' delimiter", text, at)
-        start = _skip_space(text, at + 1)
+        if plain := _PLAIN_NAME.match(text, at):
+            name, start = plain[1], plain.end()
+        else:
+            name, start = _name_at(text, at)
         if array and name == array.name and text[start : start + 1] == "[":
             items, at = _elements_at(text, start, array)
             value, doubtful = _Elements(items), False
@@ -211,6 +211,17 @@ def _members_at(text: str, at: int, array: _Array | None = None) -> tuple[Member
         at, ended = _next(text, at, "}")
         if ended:
             return members, at
+
+
+def _name_at(text: str, at: int) -> tuple[str, int]:
+    """A member's name, and where its value begins."""
+    if text[at : at + 1] != '"':
+        raise JSONDecodeError("Expecting property name enclosed in double quotes", text, at)
+    name, at = scan_string(text, at + 1)
+    at = _skip_space(text, at)
+    if text[at : at + 1] != ":":
+        raise JSONDecodeError("Expecting ':' delimiter", text, at)
+    return name, _skip_space(text, at + 1)
 
 
 def _elements_at(text: str, at: int, array: _Array) -> tuple[list[Any], int]:
@@ -233,13 +244,11 @@ def _elements_at(text: str, at: int, array: _Array) -> tuple[list[Any], int]:
 
 def _next(text: str, at: int, closing: str) -> tuple[int, bool]:
     """Past the comma or the closing bracket that must follow; whether it was the bracket."""
-    at = _skip_space(text, at)
-    found = text[at : at + 1]
-    if found == closing:
-        return at + 1, True
-    if found != ",":
-        raise JSONDecodeError("Expecting ',' delimiter", text, at)
-    return _skip_space(text, at + 1), False
+    follows = _FOLLOWS.match(text, at)
+    if follows is None or follows[1] not in (",", closing):
+        raise JSONDecodeError("Expecting ',' delimiter", text, _skip_space(text, at))
+    ended = follows[1] == closing
+    return follows.end(1) if ended else follows.end(), ended
 
 
 def _value_at(text: str, at: int) -> tuple[Any, int, bool]:

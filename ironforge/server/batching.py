@@ -90,7 +90,9 @@ class _InOrder:
             self._part = part
             sending = self._queue.enqueue_many([new for _, new in part])
             self._under_way = asyncio.create_task(sending)
-            await asyncio.sleep(0)  # so that it is sent before the caller takes the loop
+            # So that it is sent before the caller takes the loop: one step to write it, and uvloop writes at a step's end.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
 
     async def arrived(self) -> None:
         """Waits until Redis took what was sent, and notes the ids."""

@@ -7,13 +7,14 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Scope
 
 from ironforge.config import Settings
 from ironforge.errors import ConfigError
 from ironforge.forge import Forge
 from ironforge.job import new_job_id
 from ironforge.server.app import create_app
-from ironforge.server.auth import ROLE_MEMBER, Role, check_bind
+from ironforge.server.auth import ROLE_MEMBER, Bearer, Role, check_bind
 
 TOKEN = "a-long-random-token-é"
 ROLES = {role.label for role in Role}
@@ -104,6 +105,25 @@ async def test_with_the_token_everything_answers(guarded: httpx.AsyncClient) -> 
     assert answer.status_code == 201
     for path in ("/jobs", "/queues", "/docs", "/openapi.json", "/metrics"):
         assert (await guarded.get(path, headers=_bearer(TOKEN))).status_code == 200
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_a_lesser_role_is_refused(
+    role: Role, guarded: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def given(_bearer: Bearer, _scope: Scope) -> Role:
+        return role
+
+    monkeypatch.setattr(Bearer, "_role", given)
+    for name, needed in NEEDS.items():
+        if name == "GET /events":  # never ends for those who may
+            continue
+        method, path = name.split(" ")
+        path = path.replace("{job_id}", new_job_id()).replace("{name}", "default")
+        answer = await guarded.request(method, path, json={} if method == "POST" else None)
+        assert (answer.status_code == 403) == (role < Role[needed.upper()]), (name, answer.status_code)
+        if answer.status_code == 403:
+            assert answer.json()["type"] == "forbidden" and needed in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,9 @@ class Client:
         return await (await self.connect()).get(job_id)
 
 
+_PLAIN = (DEFAULT_QUEUE, Priority.MEDIUM, DEFAULT_MAX_RETRIES, None, None, None, None, None, ())
+
+
 def new_job(
     kind: str,
     payload: Mapping[str, Any] | bytes | None = None,
@@ -184,6 +187,9 @@ def new_job(
     tags: Sequence[str] = (),
 ) -> NewJob:
     """A validated request for a job. Raises InvalidJob with a pointer for each mistake."""
+    asked = (queue, priority, max_retries, delay_s, run_at, timeout_s, retention_s, backoff, tags)
+    if asked == _PLAIN and NAME_PATTERN.fullmatch(kind):  # as most are: nothing else can be wrong
+        return NewJob(kind, payload if isinstance(payload, bytes) else payload_bytes(payload))
     wrong = [
         *_unless(
             NAME_PATTERN.fullmatch(kind), "/kind", f"{kind!r} is not of the form a-z 0-9 . _ - (1 to 64)"

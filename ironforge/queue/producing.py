@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from ironforge.errors import IdempotencyConflict, JobNotFound, JobRemoved, NotConfirmed
@@ -14,11 +15,11 @@ from ironforge.queue.connection import store_errors
 from ironforge.queue.durability import confirmed
 from ironforge.queue.keys import shard_of_name
 from ironforge.queue.namespace import Namespace
-from ironforge.queue.scripts import Argument, Script, run
+from ironforge.queue.scripts import Argument, run, stream
 from ironforge.queue.shard import Shard
 
-# Jobs per script call: far below the 8,000 values Lua can unpack, and a few ms of Redis' time.
-BATCH = 500
+# Jobs per script call: far below the 8,000 values Lua can unpack, and a millisecond or two of Redis' time.
+BATCH = 250
 # Script calls of `enqueue` under way at once; what comes meanwhile goes together. Each may wait for a replica, and the
 # connections it does not take are for others.
 FLUSHES = 16
@@ -71,43 +72,49 @@ class Producing(Namespace):
         return [placed[at] for at in range(len(new_jobs))]
 
     async def _enqueue_in(self, shard: Shard, new_jobs: Sequence[NewJob], number: int) -> list[Job]:
-        code = shard.script("enqueue")
-        calls: list[tuple[Argument, ...]] = []
+        if len(new_jobs) <= BATCH and self.durability != "replicated":
+            with store_errors():
+                reply = await run(
+                    shard.client, shard.script("enqueue"), shard.keys.prefix, *_arguments(new_jobs, number)
+                )
+            return await self._jobs_of(new_jobs, reply)
         chunks = [new_jobs[at : at + BATCH] for at in range(0, len(new_jobs), BATCH)]
-        for chunk in chunks:
-            arguments: list[Argument] = [len(chunk)]
-            for new in chunk:
-                arguments += enqueue_arguments(new.with_id(number))
-            calls.append(tuple(arguments))
-        with store_errors():
-            replies = await self._accepted(shard, code, calls)
-        if replies is None:
-            raise NotConfirmed([new.id for new in new_jobs])
         jobs: list[Job] = []
-        for chunk, reply in zip(chunks, replies, strict=True):
-            for at, new in enumerate(chunk):
-                word, due_ms = reply[1 + 2 * at], reply[2 + 2 * at]
-                job = await self._known(new.id) if word == b"exists" else None
-                if job is None:  # also for one that existed and is gone by now: it was accepted
-                    status = JobStatus.SCHEDULED if word == b"scheduled" else JobStatus.QUEUED
-                    job = new_to_job(new, reply[0], status, due_ms)
-                jobs.append(job)
+        with store_errors():
+            async with aclosing(self._accepted(shard, chunks, number)) as replies:
+                async for reply in replies:
+                    jobs += await self._jobs_of(new_jobs[len(jobs) : len(jobs) + BATCH], reply)
         return jobs
 
     async def _accepted(
-        self, shard: Shard, code: Script, calls: list[tuple[Argument, ...]]
-    ) -> list[Any] | None:
-        """The replies; None when a replica should have confirmed them and none did."""
-        if self.durability == "replicated":
-            keys = shard.keys
-            replies, is_safe = await confirmed(shard.client, code, keys.prefix, calls, keys.tick("confirm"))
-            return replies if is_safe else None
-        if len(calls) == 1:
-            return [await run(shard.client, code, shard.keys.prefix, *calls[0])]
-        pipeline = shard.pipeline()
-        for arguments in calls:
-            pipeline.add(code, *arguments)
-        return await pipeline.run()
+        self, shard: Shard, chunks: list[Sequence[NewJob]], number: int
+    ) -> AsyncGenerator[list[Any]]:
+        """What the script says of each chunk. Raises NotConfirmed when a replica should have confirmed and none did."""
+        code, keys = shard.script("enqueue"), shard.keys
+        calls = (tuple(_arguments(chunk, number)) for chunk in chunks)
+        if self.durability != "replicated":
+            async with aclosing(
+                stream(shard.client, code, keys.prefix, calls, shard.known_scripts)
+            ) as replies:
+                async for reply in replies:
+                    yield reply
+            return
+        found, is_safe = await confirmed(shard.client, code, keys.prefix, list(calls), keys.tick("confirm"))
+        if not is_safe:
+            raise NotConfirmed([new.id for chunk in chunks for new in chunk])
+        for reply in found:
+            yield reply
+
+    async def _jobs_of(self, new_jobs: Sequence[NewJob], reply: list[Any]) -> list[Job]:
+        jobs: list[Job] = []
+        for at, new in enumerate(new_jobs):
+            word, due_ms = reply[1 + 2 * at], reply[2 + 2 * at]
+            job = await self._known(new.id) if word == b"exists" else None
+            if job is None:  # also for one that existed and is gone by now: it was accepted
+                status = JobStatus.SCHEDULED if word == b"scheduled" else JobStatus.QUEUED
+                job = new_to_job(new, reply[0], status, due_ms)
+            jobs.append(job)
+        return jobs
 
     async def submit(self, new: NewJob, idempotency_key: str, request_hash: str) -> tuple[Job, bool]:
         """Accepts a job once per key within 24 h.
@@ -182,3 +189,11 @@ class Producing(Namespace):
         for (_, future), job in zip(waiting, jobs, strict=True):
             if not future.done():
                 future.set_result(job)
+
+
+def _arguments(new_jobs: Sequence[NewJob], shard: int) -> list[Argument]:
+    """Of one call of enqueue.lua."""
+    arguments: list[Argument] = [len(new_jobs)]
+    for new in new_jobs:
+        arguments += enqueue_arguments(new.with_id(shard))
+    return arguments

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing
 from functools import cache
 from hashlib import sha1
 from importlib.resources import files
@@ -11,6 +14,7 @@ from typing import Any, NamedTuple
 from redis.exceptions import NoScriptError
 
 from ironforge.queue.client import RedisClient
+from ironforge.queue.node import NodeClient
 
 Argument = str | bytes | int | float
 
@@ -99,6 +103,48 @@ class Pipeline:
             elif isinstance(replies[at], Exception):
                 raise replies[at]
         return replies
+
+
+async def stream(
+    client: RedisClient, code: Script, prefix: str, calls: Iterable[tuple[Argument, ...]], known: set[str]
+) -> AsyncGenerator[Any]:
+    """Calls of one script; each is sent before the arguments of the next are made. The replies in their order.
+
+    The first error of a reply is raised, after all were read. Where there are several servers, the calls are made one
+    after the other.
+
+    Args:
+        known: digests of the scripts the server was sent; one that is not in it is loaded first, as in a Pipeline.
+    """
+    failed: Exception | None = None
+    kept: deque[tuple[Argument, ...]] = deque()
+
+    def commands() -> Iterator[tuple[Any, ...]]:
+        if code.digest not in known:
+            kept.append(())
+            yield ("SCRIPT", "LOAD", code.text)
+        for arguments in calls:
+            kept.append(arguments)
+            yield ("EVALSHA", code.digest, 1, prefix, *arguments)
+
+    if isinstance(client, NodeClient):
+        async with aclosing(client.stream(commands())) as replies:
+            async for reply in replies:
+                arguments = kept.popleft()
+                if isinstance(reply, NoScriptError):
+                    known.clear()  # the server was started again
+                    reply = await client.execute_command("EVAL", code.text, 1, prefix, *arguments)
+                if isinstance(reply, Exception):
+                    failed = failed or reply
+                elif not arguments:
+                    known.add(code.digest)
+                else:
+                    yield reply
+        if failed:
+            raise failed
+        return
+    for arguments in calls:
+        yield await run(client, code, prefix, *arguments)
 
 
 def _read(name: str) -> str:

@@ -35,7 +35,7 @@ class Shard:
         self.client = client_at(clients.calls, keys.prefix)
         self.blocking = clients.blocking
         self._shifted_clock = shifted_clock
-        self._known_scripts: set[str] = set()
+        self.known_scripts: set[str] = set()
 
     def script(self, name: str) -> Script:
         return script(name, shifted_clock=self._shifted_clock)
@@ -46,7 +46,7 @@ class Shard:
             return await run(self.client, self.script(name), self.keys.prefix, *arguments)
 
     def pipeline(self) -> Pipeline:
-        return Pipeline(self.client, self.keys.prefix, self._known_scripts)
+        return Pipeline(self.client, self.keys.prefix, self.known_scripts)
 
     async def queue_names(self) -> set[str]:
         """Every queue of this shard ever used."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
+from ironforge.embedded import find_server
 from ironforge.queue.backend import RedisQueue
 from tests.queue.state import Lane, check_books
 from tests.queue.stopped import Stopped
+from tests.redis_server import RedisServer
 
 
 @pytest.fixture(autouse=True)
@@ -26,3 +30,12 @@ async def lane(queue: RedisQueue) -> Lane:
 async def stopped(queue: RedisQueue) -> Stopped:
     await queue.all_shards()
     return Stopped(queue)
+
+
+@pytest.fixture
+def own_server() -> Iterator[RedisServer]:
+    with tempfile.TemporaryDirectory(prefix="if-") as folder:
+        server = RedisServer(Path(folder), str(find_server()[0]))
+        server.start()
+        yield server
+        server.stop()

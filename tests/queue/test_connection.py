@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ironforge.embedded import find_server
 from ironforge.errors import ConfigError, StartupError, StoreUnavailable
 from ironforge.job import JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
@@ -20,15 +16,6 @@ from ironforge.queue.node import NodeClient
 from tests.queue.state import Lane, check_books
 from tests.redis_server import RedisServer
 from tests.waiting import eventually
-
-
-@pytest.fixture
-def own_server() -> Iterator[RedisServer]:
-    with tempfile.TemporaryDirectory(prefix="if-") as folder:
-        server = RedisServer(Path(folder), str(find_server()[0]))
-        server.start()
-        yield server
-        server.stop()
 
 
 async def test_a_killed_redis_is_one_plain_error_and_work_goes_on_when_it_is_back(

@@ -33,11 +33,7 @@ class Intake:
             await self._app(scope, receive, send)
             return
         keys = [value for name, value in scope["headers"] if name == b"idempotency-key"]
-        if (
-            len(keys) > 1
-            or any(not _KEY.fullmatch(key) for key in keys)
-            or scope["ironforge.role"] < Role.SUBMITTER
-        ):
+        if any(not _KEY.fullmatch(key) for key in keys) or scope["ironforge.role"] < Role.SUBMITTER:
             await self._app(scope, receive, send)
             return
         key = keys[0].decode("ascii") if keys else None

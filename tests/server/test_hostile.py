@@ -68,6 +68,20 @@ async def test_only_json_is_read(client: httpx.AsyncClient, queue: RedisQueue, c
     assert not await queue.client.exists(queue.keys.queues)
 
 
+async def test_a_body_without_a_declared_length_has_to_be_json_too(
+    client: httpx.AsyncClient, queue: RedisQueue
+) -> None:
+    """A page of somebody else may send text without asking first; of what length, nobody tells."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'{"kind":"a"}'
+
+    answer = await client.post("/jobs", content=body(), headers={"content-type": "text/plain"})
+    assert "content-length" not in answer.request.headers
+    assert (answer.status_code, answer.json()["type"]) == (415, "not_json")
+    assert not await queue.client.exists(queue.keys.queues)
+
+
 @pytest.mark.parametrize(
     "content_type",
     ["application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"'],

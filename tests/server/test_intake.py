@@ -82,6 +82,16 @@ async def test_the_same_request_again_gives_the_same_job(client: httpx.AsyncClie
         assert refused.status_code == 422
 
 
+@pytest.mark.parametrize("second", ["b", "no key"])
+async def test_of_two_keys_the_first_counts_by_either_way(client: httpx.AsyncClient, second: str) -> None:
+    """The second of these is none, so that the longer way is gone."""
+    both = [("idempotency-key", "a"), ("idempotency-key", second)]
+    first = await client.post("/jobs", json={"kind": "x"}, headers=both)
+    again = await client.post("/jobs", json={"kind": "x"}, headers={"Idempotency-Key": "a"})
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+
+
 def _alike(document: Any) -> str:
     for name in ("id", "created_at", "run_at"):
         document.pop(name, None)

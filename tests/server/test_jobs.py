@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from ironforge import schemas
-from ironforge.job import JobStatus, NewJob
+from ironforge.job import MAX_PAYLOAD_BYTES, JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
 from tests.queue.state import ERROR, Lane, dead_job, move_clock
 
@@ -107,10 +107,27 @@ async def test_every_option_reaches_the_job(client: httpx.AsyncClient, queue: Re
     assert (job.timeout_s, job.retention_s, job.tags) == (2.5, 0.0, ["a", "b c"])
     assert job.backoff and (job.backoff.base_s, job.backoff.cap_s, job.backoff.jitter) == (1, 10, 0)
     assert job.run_at_ms == job.created_ms + 60_000
-    late = await _submit(client, run_at="2020-01-01T00:00:00+02:00")
-    assert late["status"] == "queued", "an instant that is over means now"
+    for over in ("2020-01-01T00:00:00+02:00", "0001-01-01T00:00:00+23:59"):
+        late = await _submit(client, run_at=over)
+        assert late["status"] == "queued", "an instant that is over means now"
     soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
     assert (await _submit(client, run_at=soon))["run_at"] == soon.replace("Z", ".000Z")
+
+
+async def test_one_payload_of_a_batch_that_is_too_large_is_refused_alone(
+    client: httpx.AsyncClient, queue: RedisQueue
+) -> None:
+    """A batch may hold more than one payload may; the body of a single job is bounded before."""
+    frame = len(b'{"x":""}')
+    payloads = [f'{{"x":"{"y" * (size - frame)}"}}' for size in (MAX_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES + 1)]
+    jobs = ",".join(f'{{"kind":"a","payload":{payload}}}' for payload in payloads)
+    answer = await client.post(
+        "/jobs/batch", content=f'{{"jobs":[{jobs}]}}'.encode(), headers={"content-type": "application/json"}
+    )
+    found = answer.json()
+    assert found["ids"][0] and found["ids"][1] is None
+    assert [error["pointer"] for error in found["errors"]] == ["/payload"]
+    assert (await queue.read_queue("default")).queued == 1
 
 
 INVALID: list[tuple[dict[str, Any], str]] = [
@@ -142,6 +159,7 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ({"kind": "a", "run_at": "tomorrow"}, "/run_at"),
     ({"kind": "a", "run_at": "2026-11-24T06:00:00"}, "/run_at"),
     ({"kind": "a", "run_at": "9999-12-31T23:59:59Z"}, "/run_at"),
+    ({"kind": "a", "run_at": "9999-12-31T23:59:59.999999-23:59"}, "/run_at"),
     ({"kind": "a", "run_at": 1700000000}, "/run_at"),
     ({"kind": "a", "timeout_s": 0}, "/timeout_s"),
     ({"kind": "a", "timeout_s": True}, "/timeout_s"),

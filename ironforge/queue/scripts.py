@@ -110,40 +110,51 @@ async def stream(
 ) -> AsyncGenerator[Any]:
     """Calls of one script; each is sent before the arguments of the next are made. The replies in their order.
 
-    The first error of a reply is raised, after all were read. Where there are several servers, the calls are made one
-    after the other.
+    The first error of a reply is raised, after all were read; replies behind it are not given. Where there are several
+    servers, the calls are made one after the other.
 
     Args:
         known: digests of the scripts the server was sent; one that is not in it is loaded first, as in a Pipeline.
     """
     failed: Exception | None = None
-    kept: deque[tuple[Argument, ...]] = deque()
+    sent: deque[tuple[Argument, ...]] = deque()
+    forgotten: list[tuple[tuple[Argument, ...], Any]] = []  # from the first call on whose script was unknown
+    rest = iter(calls)
 
     def commands() -> Iterator[tuple[Any, ...]]:
         if code.digest not in known:
-            kept.append(())
+            sent.append(())
             yield ("SCRIPT", "LOAD", code.text)
-        for arguments in calls:
-            kept.append(arguments)
+        for arguments in rest:
+            sent.append(arguments)
             yield ("EVALSHA", code.digest, 1, prefix, *arguments)
+            if forgotten:
+                return  # else one that is sent now would come before those that are made again
 
     if isinstance(client, NodeClient):
         async with aclosing(client.stream(commands())) as replies:
             async for reply in replies:
-                arguments = kept.popleft()
-                if isinstance(reply, NoScriptError):
-                    known.clear()  # the server was started again
-                    reply = await client.execute_command("EVAL", code.text, 1, prefix, *arguments)
-                if isinstance(reply, Exception):
+                arguments = sent.popleft()
+                if forgotten or isinstance(reply, NoScriptError):
+                    forgotten.append((arguments, reply))
+                elif isinstance(reply, Exception):
                     failed = failed or reply
                 elif not arguments:
                     known.add(code.digest)
-                else:
+                elif not failed:  # the caller counts replies
                     yield reply
+        if forgotten:
+            known.clear()  # the server was started again
+        for arguments, reply in forgotten:
+            if isinstance(reply, NoScriptError):
+                reply = await client.execute_command("EVAL", code.text, 1, prefix, *arguments)
+            if isinstance(reply, Exception):
+                failed = failed or reply
+            elif not failed:
+                yield reply
         if failed:
             raise failed
-        return
-    for arguments in calls:
+    for arguments in rest:
         yield await run(client, code, prefix, *arguments)
 
 

@@ -85,7 +85,8 @@ class Working(Ready):
         if dot:
             turn = int(number, 16)
             if turn < worker.turns.get(lane, turn):
-                return ClaimReply(orders, -1, [], False)  # it comes after a later one: nobody waits for it
+                # It comes after a later one: nothing new, for perhaps nobody waits for it.
+                return ClaimReply(orders, -1, self._given_again(wid, token), True)
             worker.turns[lane] = turn
             self.mark_worker(wid)
         if worker.lanes.get(lane) == token:

@@ -352,6 +352,20 @@ async def test_a_claim_that_comes_after_a_later_one_takes_nothing(
     await stopped.put("worker:w:orders", "DEL")
 
 
+async def test_a_claim_whose_answer_was_lost_is_given_its_jobs_also_after_a_later_one(
+    stopped: Stopped,
+) -> None:
+    await stopped.register()
+    for at in range(4):
+        await stopped.enqueue(f"j{at}")
+    first = (await stopped.claim(n=2, token="1.a"))[3]
+    assert (await stopped.claim(token="2.b"))[3][0] == "j2"
+    word, _, due_ms, again = await stopped.claim(n=2, token="1.a")
+    assert (word, due_ms) == ("ok", -1)
+    assert sorted(again[::4]) == sorted(first[::4]) == ["j0", "j1"]
+    assert sorted(again[1::4]) == sorted(first[1::4])
+
+
 async def test_a_ghost_among_the_claims_is_not_given_again(stopped: Stopped) -> None:
     await stopped.register()
     await stopped.enqueue("a")

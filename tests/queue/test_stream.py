@@ -14,9 +14,11 @@ from redis.exceptions import ResponseError
 from ironforge.errors import StoreFull
 from ironforge.job import JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
+from ironforge.queue.codec import enqueue_arguments
 from ironforge.queue.connection import make_client
 from ironforge.queue.node import NodeClient
 from ironforge.queue.producing import BATCH
+from ironforge.queue.scripts import Argument, stream
 from tests.queue.state import Lane
 from tests.redis_server import RedisServer
 
@@ -39,6 +41,33 @@ async def test_a_server_that_forgot_the_script_gets_every_part(queue: RedisQueue
     await queue.client.execute_command("SCRIPT", "FLUSH")
     jobs = await queue.enqueue_many([NewJob("greet") for _ in range(3 * BATCH)])
     assert {job.status for job in await queue.get_many([job.id for job in jobs])} == {JobStatus.QUEUED}
+
+
+async def test_a_server_that_forgets_the_script_between_two_batches_keeps_their_order(
+    queue: RedisQueue, lane: Lane
+) -> None:
+    await queue.enqueue_many([NewJob("greet") for _ in range(BATCH + 1)])
+    while await lane.claim(BATCH):
+        pass
+    await queue.client.execute_command("SCRIPT", "FLUSH")
+    jobs = await queue.enqueue_many([NewJob("greet") for _ in range(8 * BATCH)])
+    claimed = [job for _ in range(8) for job in await lane.claim(BATCH)]
+    assert [job.id for job in claimed] == [job.id for job in jobs]
+
+
+async def test_behind_an_error_no_reply_can_be_taken_for_another(queue: RedisQueue) -> None:
+    shard = (await queue.all_shards())[0]
+    one = [enqueue_arguments(new.with_id(0)) for new in [NewJob("greet"), NewJob("greet")]]
+    calls: list[tuple[Argument, ...]] = [(1, *one[0]), ("no number",), (1, *one[1])]
+    given: list[Any] = []
+    async with aclosing(
+        stream(shard.client, shard.script("enqueue"), shard.keys.prefix, calls, shard.known_scripts)
+    ) as replies:
+        with pytest.raises(ResponseError):
+            async for reply in replies:
+                given.append(reply)
+    assert len(given) == 1
+    assert (await queue.read_queue("default")).queued == 2
 
 
 async def test_a_full_server_refuses_and_the_connection_goes_on(

@@ -7,9 +7,10 @@
 --
 -- Returns {'gone'} for a worker without a lease, else {'ok', orders, next_due_ms, {id, fence, fields, …}}:
 -- orders are `cancel:<id>`; next_due_ms is the wait until the next due job, -1 for none.
--- Sent again with the token of the lane's last claim, it returns the same jobs.
+-- Sent again with its token, it returns the same jobs.
 -- A token may begin with the number of the lane's turn, in hex, and a dot. A claim that a slow network delivers after a
--- later one takes nothing: nobody waits for its answer, and its jobs would be held by a worker that does not know them.
+-- later one takes nothing new: perhaps nobody waits for its answer, and its jobs would be held by a worker that does not
+-- know them.
 -- A worker that dies after this script holds its jobs until its supervisor hands them back or its lease lapses.
 
 local wid, lane, token, n, limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -20,10 +21,10 @@ local orders = redis.call('SMEMBERS', worker_key(wid, 'orders'))
 local jobs, claimed, next_due = {}, {}, nil
 local known = redis.call('HMGET', worker, 'lane:' .. lane, 'alone', 'turn:' .. lane)
 local turn, last_turn = tonumber(string.match(token, '^(%x+)%.') or '', 16), tonumber(known[3])
-if turn and last_turn and turn < last_turn then return { 'ok', orders, -1, {} } end
-if turn and turn ~= last_turn then redis.call('HSET', worker, 'turn:' .. lane, turn) end
+local is_late = turn and last_turn and turn < last_turn
+if turn and not is_late and turn ~= last_turn then redis.call('HSET', worker, 'turn:' .. lane, turn) end
 
-if known[1] == token then -- the reply of this very claim was lost: give it again
+if is_late or known[1] == token then -- the reply of this very claim was lost: give it again
   for _, id in ipairs(redis.call('SMEMBERS', claims)) do
     local fence = redis.call('HGET', job_key(id), 'fence') or ''
     if string.sub(fence, -#token) == token then
@@ -31,7 +32,7 @@ if known[1] == token then -- the reply of this very claim was lost: give it agai
       for _, value in ipairs({ id, fence, now_ms, fields }) do jobs[#jobs + 1] = value end
     end
   end
-  return { 'ok', orders, 0, jobs }
+  return { 'ok', orders, is_late and -1 or 0, jobs }
 end
 
 local first_fence, now_text = '1:' .. token, string.format('%.0f', now_ms)

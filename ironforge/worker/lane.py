@@ -60,6 +60,7 @@ class Lane:
         self._under_way: Turn | None = None
         self._ahead: Turn | None = None
         self._claiming_turns = 0
+        self._outage = Outage()
 
     @property
     def busy(self) -> bool:
@@ -117,8 +118,12 @@ class Lane:
         try:
             try:
                 reply = await self._worker.queue.claim_on_wake(turn, within_s)
-            except StoreUnavailable:
+            except StoreUnavailable as away:
+                # Also when only calls that wait fail: no connection is left for them, say, while turns have theirs.
+                await self._outage.wait(away)
                 reply = await self._sent(turn)  # if it was made, its jobs are given again
+            else:
+                self._outage.over()
         finally:
             self._ahead = None
             self._changed.set()

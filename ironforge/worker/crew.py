@@ -179,6 +179,12 @@ class Crew:
     def want_wake(self) -> None:
         self._wake_wanted.set()
 
+    def hold_nobody(self) -> None:
+        """One lane may claim: those that were held back look for themselves."""
+        for lane in self._lanes:
+            if lane.held:
+                lane.wake()
+
     def recycle(self, run: Run) -> None:
         """A handler does not end: this process is replaced once the others finished."""
         log.error("stuck: it ignores its cancellation; this worker is replaced", extra={"job_id": run.job.id, "kind": run.job.kind})  # fmt: skip
@@ -275,7 +281,12 @@ class Crew:
             self._wake_wanted.clear()
             idle = [lane for lane in self._lanes if lane.waits]
             if not idle:
-                await self._wake_wanted.wait()
+                held = any(lane.held for lane in self._lanes)
+                try:
+                    async with asyncio.timeout(LONGEST_SLEEP_S if held else None):
+                        await self._wake_wanted.wait()
+                except TimeoutError:  # a suspect's end was told elsewhere
+                    self.hold_nobody()
                 continue
             due = [lane.next_due_ms / 1000 for lane in self._lanes if lane.next_due_ms is not None]
             claiming = min(idle, key=lambda lane: lane.running)

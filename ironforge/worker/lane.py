@@ -46,6 +46,7 @@ class Lane:
         self.number = number
         self.slots = slots
         self.idle = False  # asked for work and got less than it had room for
+        self.held = False  # its worker runs a suspect, alone, or is to: what is there is for others
         self.next_due_ms: int | None = None
         self._worker = worker
         self._start = start
@@ -74,7 +75,8 @@ class Lane:
     @property
     def waits(self) -> bool:
         """Whether it found too little to do, has nothing to tell, and may claim ahead."""
-        return self.idle and self.free > 0 and not self._ended and self._under_way is None
+        may_claim = self.idle and not self.held and self.free > 0
+        return may_claim and not self._ended and self._under_way is None
 
     @property
     def running(self) -> int:
@@ -99,7 +101,7 @@ class Lane:
 
     def wake(self) -> None:
         """There may be something to claim. Until it looked, it does not count as idle."""
-        self.idle = False
+        self.idle = self.held = False
         self._claim_wanted = True
         self._changed.set()
 
@@ -184,6 +186,9 @@ class Lane:
             self._claim_wanted = self._claim_wanted or len(reply.jobs) == turn.slots
             self.idle = not self._claim_wanted
             self.next_due_ms = reply.next_due_ms
+            self.held = "hold" in reply.orders
+            if not self.held:
+                self._worker.hold_nobody()
         if turn.settlements and not turn.slots:
             self._claim_wanted = True
 
@@ -270,4 +275,5 @@ class LaneOwner(Protocol):
     def leaving_anyway(self) -> bool: ...
     def obey(self, orders: list[str]) -> None: ...
     def want_wake(self) -> None: ...
+    def hold_nobody(self) -> None: ...
     def recycle(self, run: Run) -> None: ...

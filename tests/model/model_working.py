@@ -99,12 +99,12 @@ class Working(Ready):
             if job.queue in queues and job.status in ("scheduled", "retrying")
         ]
         due_ms = max(0, min(dues) - self.now_ms) if dues else -1
-        taken = self._take(wid, token, n, queues)
+        taken, is_held = self._take(wid, token, n, queues)
         if taken:
             worker.lanes[lane] = token
             self.mark_worker(wid)
         self.end_call()
-        return ClaimReply(orders, due_ms, taken, False)
+        return ClaimReply(orders | {b"hold"} if is_held else orders, due_ms, taken, False)
 
     def _given_again(self, wid: str, token: str) -> list[tuple[bytes, bytes, int, dict[bytes, bytes]]]:
         held = [
@@ -117,16 +117,22 @@ class Working(Ready):
             for job in sorted(held, key=lambda job: job.id)
         ]
 
-    def _take(self, wid: str, token: str, n: int, queues: Sequence[str]) -> list[Any]:
+    def _take(self, wid: str, token: str, n: int, queues: Sequence[str]) -> tuple[list[Any], bool]:
+        """What it got, and whether it is held back."""
         held = [job for job in self.jobs.values() if job.worker == wid]
-        if any(job.crashes >= 2 for job in held):  # it runs a suspect, alone
-            return []
-        if n > 0:
-            for queue in queues:
-                held_back, suspect = self._take_suspect(wid, queue, empty=not held)
-                if held_back:
-                    return [self._start(suspect, wid, token)] if suspect else []
         taken: list[Any] = []
+        is_held = any(job.crashes >= 2 for job in held)  # it runs a suspect, alone
+        if n > 0 and not is_held:
+            for queue in queues:
+                is_held, suspect = self._take_suspect(wid, queue, empty=not held)
+                if is_held:
+                    taken = [self._start(suspect, wid, token)] if suspect else []
+                    break
+        if is_held:
+            for queue in queues:
+                if self.listed(queue, "queued") or self.listed(queue, "suspects"):
+                    self.wake(queue)  # for another worker
+            return taken, True
         for queue in queues:
             ready = self.listed(queue, "queued")
             if self.queues[queue].paused_ms is None:
@@ -135,7 +141,7 @@ class Working(Ready):
                 self.wake(queue)  # for another idle worker
             elif not self.listed(queue, "suspects"):
                 self.wake(queue, False)  # what was promoted here was taken here
-        return taken
+        return taken, False
 
     def _take_suspect(self, wid: str, queue: str, *, empty: bool) -> tuple[bool, ModelJob | None]:
         """Whether this worker claims nothing else now, and the suspect it may take."""

@@ -322,6 +322,26 @@ async def test_while_it_holds_back_for_one_queue_it_takes_nothing_of_another(sto
     assert list(await stopped.scores("q:bulk:suspects")) == ["s2"]
 
 
+async def test_who_is_held_back_leaves_the_mark_to_others(stopped: Stopped) -> None:
+    await _suspect(stopped, "s")
+    await _suspect(stopped, "s2", "bulk")
+    await stopped.register()
+    await stopped.woken("mail"), await stopped.woken("bulk")
+    word, orders, _, jobs = await stopped.claim("mail", "bulk", n=5, token="t1")
+    assert (word, orders, jobs[::4]) == ("ok", ["hold"], ["s"])
+    assert not await stopped.woken("mail")
+    assert await stopped.woken("bulk"), "another may take the second"
+    await stopped.register("v")
+    assert (await stopped.claim("bulk", wid="v", token="t2"))[3][::4] == ["s2"]
+    assert not await stopped.woken("bulk")
+    await stopped.enqueue("other")
+    await stopped.woken("mail")
+    assert (await stopped.claim("bulk", "mail", n=5, token="t3"))[1::2] == [["hold"], []]
+    assert await stopped.woken("mail") and not await stopped.woken("bulk")
+    assert await stopped.settle("s", "completed", fence="3:t1") == "ok"
+    assert (await stopped.claim(token="t4"))[1] == []
+
+
 async def test_a_ghost_among_the_suspects_is_dropped(stopped: Stopped) -> None:
     await stopped.put("q:mail:suspects", "ZADD", 1, "ghost")
     await stopped.register()

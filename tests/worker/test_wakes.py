@@ -87,3 +87,62 @@ async def test_where_only_waiting_fails_it_asks_now_and_then(redis_url: str, nam
         finally:
             crew.stop()
             await serving
+
+
+async def crash_twice(queue: RedisQueue) -> None:
+    """The only job there is; then it is a suspect, which runs alone in its worker."""
+    for wid in ("c1", "c2"):
+        await queue.register(wid, WorkerInfo("h", 1, 1, "", ("default",), 1))
+        assert len((await queue.turn(Turn(wid, 0, wid, 1, ("default",), ()))).jobs) == 1
+        await queue.hand_back(wid, "crashed", {})
+
+
+async def test_a_worker_alone_with_a_suspect_takes_no_mark_from_others(
+    redis_url: str, namespace: str
+) -> None:
+    forge = Forge(redis_url, namespace=namespace)
+    held, begun = asyncio.Event(), asyncio.Event()
+    ran: list[int] = []
+
+    @forge.task("suspect")
+    async def suspect() -> None:  # pyright: ignore[reportUnusedFunction]
+        begun.set()
+        await held.wait()
+
+    @forge.task("note")
+    async def note(n: int) -> None:  # pyright: ignore[reportUnusedFunction]
+        ran.append(n)
+
+    async with RedisQueue(redis_url, namespace) as queue, RedisQueue(redis_url, namespace) as other:
+        await queue.enqueue(NewJob("suspect"))
+        await crash_twice(queue)
+        crews: list[Crew] = []
+        serving: list[asyncio.Task[None]] = []
+
+        async def start(wid: str, its: RedisQueue) -> None:
+            await its.register(wid, WorkerInfo("h", 1, 1, "", ("default",), 4), lease_ms=60_000)
+            crews.append(Crew(its, wid, forge.tasks, CrewOptions(concurrency=4)))
+            serving.append(asyncio.create_task(crews[-1].serve()))
+
+        async def note_runs(n: int) -> None:
+            await queue.enqueue(NewJob("note", b'{"n":%d}' % n))
+            await eventually(lambda: n in ran, 2.0)
+
+        try:
+            await start("alone", queue)
+            await asyncio.wait_for(begun.wait(), 5)
+            await start("free", other)
+            for n in range(6):
+                await note_runs(n)
+            crews[1].stop()
+            await serving[1]
+            await queue.enqueue(NewJob("note", b'{"n":6}'))
+            held.set()  # the first claims again, with both of its lanes
+            await eventually(lambda: 6 in ran, 2.0)
+            for n in range(7, 13):
+                await note_runs(n)
+        finally:
+            held.set()
+            for crew in crews:
+                crew.stop()
+            await asyncio.gather(*serving)

@@ -6,7 +6,8 @@
 -- ARGV[5] at most so many due jobs are promoted per queue, ARGV[6…] queues, most wanted first
 --
 -- Returns {'gone'} for a worker without a lease, else {'ok', orders, next_due_ms, {id, fence, fields, …}}:
--- orders are `cancel:<id>`; next_due_ms is the wait until the next due job, -1 for none.
+-- orders are `cancel:<id>`, and `hold` for a worker that is alone with a suspect, or is to be: it takes nothing now, and
+-- no mark, which another waits for; next_due_ms is the wait until the next due job, -1 for none.
 -- Sent again with its token, it returns the same jobs.
 -- A token may begin with the number of the lane's turn, in hex, and a dot. A claim that a slow network delivers after a
 -- later one takes nothing new: perhaps nobody waits for its answer, and its jobs would be held by a worker that does not
@@ -118,9 +119,14 @@ end
 for i = 6, #ARGV do
   if not held_back and asked > 0 then held_back = take_suspect(ARGV[i]) end
 end
-if not held_back then
-  for i = 6, #ARGV do take_ready(ARGV[i]) end
+for i = 6, #ARGV do
+  if not held_back then
+    take_ready(ARGV[i])
+  elseif redis.call('ZCARD', queue_key(ARGV[i], 'queued')) + redis.call('ZCARD', queue_key(ARGV[i], 'suspects')) > 0 then
+    wake(ARGV[i])
+  end
 end
+if held_back then orders[#orders + 1] = 'hold' end
 if #claimed > 0 then
   redis.call('SADD', claims, unpack(claimed))
   redis.call('HSET', worker, 'lane:' .. lane, token)

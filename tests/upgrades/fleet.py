@@ -101,9 +101,16 @@ async def side_by_side(
             await eventually(
                 lambda kill=kill: _ended(old.folder) >= count * (kill + 1) // (kills + 2), 120, "work goes on"
             )
-            pids = [
-                pid for version in (old, new) for worker in version.workers for pid in children_of(worker.pid)
-            ]
+            pids = await eventually(
+                lambda: [
+                    pid
+                    for version in (old, new)
+                    for worker in version.workers
+                    for pid in children_of(worker.pid)
+                ],
+                30,
+                "there is a child to kill",
+            )
             os.kill(rng.choice(pids), signal.SIGKILL)
         await eventually(lambda: _ended(old.folder) >= count * 3 // 4, 120, "work goes on")
         # The rest of the rolling deploy: one more of the new, none of the old.

@@ -61,7 +61,8 @@ class Lane:
         self._under_way: Turn | None = None
         self._ahead: Turn | None = None
         self._claiming_turns = 0
-        self._outage = Outage()
+        self._outage = Outage()  # of calls that wait; that turns fail shows elsewhere
+        self._wait_failed = False
 
     @property
     def busy(self) -> bool:
@@ -121,10 +122,13 @@ class Lane:
             try:
                 reply = await self._worker.queue.claim_on_wake(turn, within_s)
             except StoreUnavailable as away:
-                # Also when only calls that wait fail: no connection is left for them, say, while turns have theirs.
-                await self._outage.wait(away)
+                # Twice in a row: no connection is left for calls that wait, say, while turns have theirs.
+                if self._wait_failed:
+                    await self._outage.wait(away)
+                self._wait_failed = True
                 reply = await self._sent(turn)  # if it was made, its jobs are given again
             else:
+                self._wait_failed = False
                 self._outage.over()
         finally:
             self._ahead = None

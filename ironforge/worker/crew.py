@@ -115,6 +115,7 @@ class Crew:
             asyncio.create_task(every(BEAT_S, self._beat, "beat")),
             asyncio.create_task(every(0.25, self._tell_progress, "progress")),
             self._waiting,
+            asyncio.create_task(self._hand_back_unheard(self._waiting)),
             asyncio.create_task(every(LOOK_S, Strays(self.queue, self.wid, self._knows).look, "strays")),
             *maintain(self.queue),
         ]
@@ -293,6 +294,15 @@ class Crew:
             if await claiming.claim_ahead(min([LONGEST_SLEEP_S, *due])):
                 for lane in self._lanes:
                     lane.next_due_ms = claiming.next_due_ms
+
+    async def _hand_back_unheard(self, waiting: asyncio.Task[None]) -> None:
+        """Once this worker drains: a claim may have been made just as the wait for it was broken off. What it took is
+        not to wait until the last job here ends."""
+        await asyncio.wait({waiting})
+        strays = Strays(self.queue, self.wid, self._knows)
+        with contextlib.suppress(StoreUnavailable):  # the looks that go on find it later
+            await strays.look()
+            await strays.look()
 
     async def _leave(self) -> None:
         """The ladder: drain until the deadline, then cancel and release, then go whatever still runs."""

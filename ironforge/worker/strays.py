@@ -1,4 +1,5 @@
-"""Jobs that run here by the books and not in truth: a failover, or a restart of Redis, lost the end of their run.
+"""Jobs that run here by the books and not in truth: a failover, or a restart of Redis, lost the end of their run, or
+nobody heard the answer to their claim.
 
 Such a job would wait for ever: its worker lives and keeps its lease. It is released, uncharged, under its own fence.
 """
@@ -39,6 +40,6 @@ class Strays:
             released = [Settlement(job_id, fence, "released") for job_id, fence in sorted(strays)]
             await self._queue.turn(Turn(self._wid, 0, "", 0, (), released))
             log.warning(
-                "Redis lost that these jobs ended here; they run again",
+                "these jobs do not run here, as Redis says they do; they run again",
                 extra={"jobs": len(strays), "job_id": released[0].job_id},
             )

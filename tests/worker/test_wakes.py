@@ -6,7 +6,7 @@ import asyncio
 
 from ironforge import Forge
 from ironforge.errors import StoreUnavailable
-from ironforge.job import NewJob
+from ironforge.job import JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
 from ironforge.queue.readings import Turn, TurnReply, WorkerInfo
 from ironforge.worker.crew import Crew, CrewOptions
@@ -146,3 +146,47 @@ async def test_a_worker_alone_with_a_suspect_takes_no_mark_from_others(
             for crew in crews:
                 crew.stop()
             await asyncio.gather(*serving)
+
+
+class LateClaims(RedisQueue):
+    """The answer to a claim that waited does not arrive."""
+
+    async def claim_on_wake(self, turn: Turn, timeout_s: float) -> TurnReply:
+        reply = await super().claim_on_wake(turn, timeout_s)
+        if reply.jobs:
+            await asyncio.Event().wait()
+        return reply
+
+
+async def test_a_claim_made_just_as_its_worker_drains_is_handed_back_at_once(
+    redis_url: str, namespace: str
+) -> None:
+    forge = Forge(redis_url, namespace=namespace)
+    begun, held = asyncio.Event(), asyncio.Event()
+
+    @forge.task("long")
+    async def long() -> None:  # pyright: ignore[reportUnusedFunction]
+        begun.set()
+        await held.wait()
+
+    async with LateClaims(redis_url, namespace) as queue:
+        await queue.enqueue(NewJob("long"))
+        await queue.register("w", WorkerInfo("h", 1, 1, "", ("default",), 4), lease_ms=60_000)
+        crew = Crew(queue, "w", forge.tasks, CrewOptions(concurrency=4))
+        serving = asyncio.create_task(crew.serve())
+        try:
+            await asyncio.wait_for(begun.wait(), 5)
+            job = await queue.enqueue(NewJob("note"))
+
+            async def status_is(status: JobStatus) -> bool:
+                return (await queue.get(job.id)).status == status
+
+            await eventually(lambda: status_is(JobStatus.RUNNING), 2.0)
+            crew.stop()
+            await eventually(lambda: status_is(JobStatus.QUEUED), 2.0)
+            assert (await queue.get(job.id)).retry_count == 0
+            assert not serving.done()
+        finally:
+            held.set()
+            crew.stop()
+            await serving

@@ -20,6 +20,7 @@ from ironforge.queue.turning import Turning, claim_arguments, claim_reply
 class Waking(Turning):
     # Blocking calls that go on between two waits: one that is broken off could take a mark with it.
     _blocked: dict[tuple[str, ...], asyncio.Task[str | None]] | None = None
+    _waits = 0  # calls of `wait_for_wake` under way
 
     async def wait_for_wake(self, queues: Sequence[str], timeout_s: float) -> str | None:
         """Blocks until one of the queues may have something, or `timeout_s` (> 0) passed. Takes the mark."""
@@ -30,7 +31,8 @@ class Waking(Turning):
         running = self._blocked = self._blocked or {}
         for group in groups:
             if group not in running:
-                running[group] = asyncio.create_task(_block(shards, group, timeout_s))
+                running[group] = asyncio.create_task(self._block_apart(shards, group, timeout_s))
+        self._waits += 1
         try:
             done, _ = await asyncio.wait(
                 running.values(), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
@@ -40,12 +42,23 @@ class Waking(Turning):
                 task.cancel()
             running.clear()
             raise
+        finally:
+            self._waits -= 1
         for group, task in list(running.items()):
             if task in done:
                 del running[group]  # others that are done too are found by the next wait
                 if queue := task.result():
                     return queue
         return None
+
+    async def _block_apart(self, shards: list[Shard], group: tuple[str, ...], timeout_s: float) -> str | None:
+        queue = await _block(shards, group, timeout_s)
+        if queue and not self._waits:  # this worker found enough to do elsewhere; another may be idle
+            shard = shards[shard_of_name(queue, len(shards))]
+            with store_errors():
+                await shard.client.execute_command("ZADD", shard.keys.wake(queue), 1, "ready")
+            return None
+        return queue
 
     async def claim_on_wake(self, turn: Turn, timeout_s: float) -> TurnReply:
         """Waits as `wait_for_wake` does, then claims. With one shard in one exchange: an idle worker starts the sooner.

@@ -16,6 +16,7 @@ from ironforge.queue.readings import JobFilter, Settlement, Turn
 from ironforge.queue.shard import Shard
 from tests.queue.state import Lane
 from tests.shards.conftest import SHARDS
+from tests.waiting import eventually
 
 
 async def test_free_slots_are_filled_from_every_shard(queue: RedisQueue, one_each: list[str]) -> None:
@@ -110,6 +111,25 @@ async def test_a_mark_of_any_shard_wakes(
         await queue.enqueue(NewJob("greet", queue=name))
         assert await waiting == name
     assert await queue.wait_for_wake(one_each, 0.05) is None
+
+
+async def test_a_mark_that_comes_when_nobody_here_waits_any_more_wakes_another(
+    queue: RedisQueue, namespace: str, one_each: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with RedisQueue(queue.url, namespace) as other:
+        for one in (queue, other):
+            monkeypatch.setattr(one, "url", one.url.replace("unix://", "redis+cluster://"))
+        waiting = asyncio.create_task(queue.wait_for_wake(one_each, 30))
+        await queue.enqueue(NewJob("greet", queue=one_each[0]))
+        assert await waiting == one_each[0]  # its calls that block on the others' marks go on
+        waiting = asyncio.create_task(other.wait_for_wake(one_each, 30))
+
+        async def all_block() -> bool:
+            return (await queue.client.info())["blocked_clients"] == 2 * len(one_each) - 1
+
+        await eventually(all_block, 5)
+        await queue.enqueue(NewJob("greet", queue=one_each[1]))
+        assert await asyncio.wait_for(waiting, 5) == one_each[1]
 
 
 async def test_two_claims_of_a_lane_may_be_under_way_at_once(queue: RedisQueue, one_each: list[str]) -> None:

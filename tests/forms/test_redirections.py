@@ -163,6 +163,48 @@ async def test_while_a_slot_moves(client: ClusterClient, halves: Halves, namespa
     assert await client.execute_command("GET", key) == b"1"  # MOVED, by a map that is old
 
 
+async def test_a_command_follows_what_was_moved(
+    client: ClusterClient, halves: Halves, namespace: str
+) -> None:
+    one, other = halves.nodes
+    key = _key("c", True, namespace)
+    slot = key_slot(key.encode())
+    await client.execute_command("GET", key)
+    halves.moves(slot, one, other)
+    halves.moved(slot, other)
+    count = "return redis.call('INCR', KEYS[1])"
+    assert await client.execute_command("EVAL", count, 1, key) == 1  # where it is for good, scripts run
+    assert other.ask("GET", key) == "1"
+    assert await client.topology.owner(slot) == ("127.0.0.1", other.port)
+
+
+async def test_what_was_answered_is_not_sent_again(
+    client: ClusterClient, halves: Halves, namespace: str
+) -> None:
+    one, _ = halves.nodes
+    one.ask("CONFIG", "RESETSTAT")
+    pipe = client.pipeline(transaction=False)
+    pipe.execute_command("ECHO", "once")
+    pipe.execute_command("GET", _key("e", True, namespace))
+    await pipe.execute()
+    assert one.ask("INFO", "commandstats")["cmdstat_echo"]["calls"] == 1
+
+
+async def test_what_has_no_key_goes_home(client: ClusterClient, halves: Halves, namespace: str) -> None:
+    """Without a home of its own, a client's is the first that was asked for; a scan is then of all masters."""
+    keys = [_key("s", True, namespace), _key("s", False, namespace)]
+    pattern = f"*{namespace}*"
+    for node, key in zip(halves.nodes, keys, strict=True):
+        node.ask("SET", key, "1")
+    homes = [client.at(key) for key in keys]
+    found = {key.decode() async for key in client.scan_iter(match=pattern)}
+    assert found == set(keys), "also when it is the first thing that it is asked"
+    for home, key in zip(homes, keys, strict=True):
+        assert [one.decode() async for one in home.scan_iter(match=pattern)] == [key]
+        assert home.slot_of(("TIME",)) == key_slot(key.encode())
+    assert client.slot_of(("TIME",)) == key_slot(keys[0].encode())
+
+
 async def test_a_pipeline_follows_what_was_moved_and_the_map_is_put_right(
     client: ClusterClient, halves: Halves, namespace: str
 ) -> None:

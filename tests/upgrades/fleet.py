@@ -101,17 +101,9 @@ async def side_by_side(
             await eventually(
                 lambda kill=kill: _ended(old.folder) >= count * (kill + 1) // (kills + 2), 120, "work goes on"
             )
-            pids = await eventually(
-                lambda: [
-                    pid
-                    for version in (old, new)
-                    for worker in version.workers
-                    for pid in children_of(worker.pid)
-                ],
-                30,
-                "there is a child to kill",
+            await eventually(
+                lambda: _kill_one([*old.workers, *new.workers], rng), 30, "there is a child to kill"
             )
-            os.kill(rng.choice(pids), signal.SIGKILL)
         await eventually(lambda: _ended(old.folder) >= count * 3 // 4, 120, "work goes on")
         # The rest of the rolling deploy: one more of the new, none of the old.
         new.start(stack, "--concurrency", "10")
@@ -121,6 +113,16 @@ async def side_by_side(
             assert stop(worker, 40) == 0
     await check_books(queue)
     return _judged(await _stored(queue), _runs(old.folder), count, kills)
+
+
+def _kill_one(workers: list[subprocess.Popen[bytes]], rng: random.Random) -> bool:
+    """False when none is there just now, or it ended by itself."""
+    pids = [pid for worker in workers for pid in children_of(worker.pid)]
+    try:
+        os.kill(rng.choice(pids), signal.SIGKILL)
+    except (IndexError, ProcessLookupError):
+        return False
+    return True
 
 
 def _ended(folder: Path) -> int:

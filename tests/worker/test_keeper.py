@@ -48,21 +48,28 @@ def _end(keeper: Keeper) -> None:
         process.stdin.close()
 
 
-async def test_what_a_program_leaves_after_its_goodbye_charges_nobody(
-    queue: RedisQueue, board: Board
+@pytest.mark.parametrize(("goodbye", "crashes", "outcome"), [(True, 0, "released"), (False, 1, "crashed")])
+async def test_only_an_end_without_a_goodbye_is_charged(
+    queue: RedisQueue, board: Board, goodbye: bool, crashes: int, outcome: str
 ) -> None:
     job = await queue.enqueue(NewJob("greet"))
     await (await Lane(queue).register()).claim()
     keeper = Keeper(queue, "w1", board, 60.0, {})
-    keeper.goodbye()
+    process = keeper._process  # pyright: ignore[reportPrivateUsage]
+    assert process.stdin
+    if goodbye:
+        keeper.goodbye()
+    else:
+        process.stdin.close()
 
     async def is_back() -> bool:
-        return (await queue.get(job.id)).status is JobStatus.QUEUED
+        return (await queue.get(job.id)).status is not JobStatus.RUNNING
 
     await eventually(is_back, 10)
     found = await queue.get(job.id)
-    assert (found.crashes, [one.outcome for one in found.attempts]) == (0, ["released"])
+    assert (found.crashes, [one.outcome for one in found.attempts]) == (crashes, [outcome])
     assert await queue.workers() == []
+    process.wait(10)
     await check_books(queue)
 
 

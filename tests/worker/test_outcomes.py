@@ -114,11 +114,9 @@ async def test_only_a_handler_that_runs_is_cancelled() -> None:
     """A task that is cancelled before it began, or after it ended, would never be settled, or twice."""
     for begun, ended, cancelled in ((False, False, False), (True, True, False), (True, False, True)):
         run = _run("returns")
-        run.task = asyncio.create_task(asyncio.sleep(60))
-        await asyncio.sleep(0)
+        run.task = asyncio.create_task(asyncio.Event().wait())
         run.begun, run.ended = begun, ended
         run.ask_to_stop("cancelled")
-        await asyncio.sleep(0)
         assert (run.task.cancelling() > 0) is cancelled
         run.task.cancel()
         await asyncio.gather(run.task, return_exceptions=True)

@@ -1,6 +1,6 @@
 -- claim.lua: queued -> running, for up to n jobs of the given queues, in their order.
 --
--- Uses: stats, ready
+-- Uses: stats, ready, taken
 -- KEYS[1] prefix
 -- ARGV[1] worker id, ARGV[2] lane, ARGV[3] token made for this claim, ARGV[4] n (free slots),
 -- ARGV[5] at most so many due jobs are promoted per queue, ARGV[6…] queues, most wanted first
@@ -26,14 +26,7 @@ local is_late = turn and last_turn and turn < last_turn
 if turn and not is_late and turn ~= last_turn then redis.call('HSET', worker, 'turn:' .. lane, turn) end
 
 if is_late or known[1] == token then -- the reply of this very claim was lost: give it again
-  for _, id in ipairs(redis.call('SMEMBERS', claims)) do
-    local fence = redis.call('HGET', job_key(id), 'fence') or ''
-    if string.sub(fence, -#token) == token then
-      local fields = redis.call('HGETALL', job_key(id))
-      for _, value in ipairs({ id, fence, now_ms, fields }) do jobs[#jobs + 1] = value end
-    end
-  end
-  return { 'ok', orders, is_late and -1 or 0, jobs }
+  return { 'ok', orders, is_late and -1 or 0, taken_under(claims, token) }
 end
 
 local first_fence, now_text = '1:' .. token, string.format('%.0f', now_ms)

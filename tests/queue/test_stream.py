@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any
@@ -21,6 +20,7 @@ from ironforge.queue.producing import BATCH
 from ironforge.queue.scripts import Argument, stream
 from tests.queue.state import Lane
 from tests.redis_server import RedisServer
+from tests.waiting import wait_until
 
 
 async def test_all_parts_arrive_in_their_order(queue: RedisQueue, lane: Lane) -> None:
@@ -95,12 +95,14 @@ async def test_each_command_is_sent_before_the_next_is_asked_for(
     beside = Redis.from_url(own_server.url)
     seen: list[int] = []
 
+    def made() -> int:
+        found: Any = beside.get("made")
+        return int(found or 0)
+
     def commands() -> Iterator[tuple[Any, ...]]:
         for at in range(6):
-            deadline = time.monotonic() + 5
-            while int(beside.get("made") or 0) < at and time.monotonic() < deadline:  # type: ignore[arg-type]
-                time.sleep(0.001)
-            seen.append(int(beside.get("made") or 0))  # type: ignore[arg-type]
+            wait_until(lambda at=at: made() >= at, 5)
+            seen.append(made())
             yield ("INCR", "made")
 
     async with aclosing(node.stream(commands())) as replies:

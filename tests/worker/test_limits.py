@@ -126,9 +126,9 @@ async def test_a_handler_gets_its_grace_to_tidy_up(
     async def tidies() -> None:  # pyright: ignore[reportUnusedFunction]
         begun.set()
         try:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         finally:
-            await asyncio.sleep(0.4)
+            await asyncio.wait({asyncio.get_running_loop().create_future()}, timeout=0.4)
             tidied.set()
 
     async with serving(queue, own, grace_s=10) as (crew, _):

@@ -181,9 +181,9 @@ async def test_a_claim_made_just_as_its_worker_drains_is_handed_back_at_once(
             async def status_is(status: JobStatus) -> bool:
                 return (await queue.get(job.id)).status == status
 
-            await eventually(lambda: status_is(JobStatus.RUNNING), 2.0)
+            await eventually(lambda: status_is(JobStatus.RUNNING), 10.0)
             crew.stop()
-            await eventually(lambda: status_is(JobStatus.QUEUED), 2.0)
+            await eventually(lambda: status_is(JobStatus.QUEUED), 10.0)
             assert (await queue.get(job.id)).retry_count == 0
             assert not serving.done()
         finally:

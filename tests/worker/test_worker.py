@@ -83,9 +83,11 @@ async def test_progress_told_while_redis_is_away_is_shown_when_it_is_back(server
         told.set()
         await go_on.wait()
         ctx.progress(0.1)
-        await asyncio.sleep(0.6)  # in which the first is tried
+        await asyncio.wait(
+            {asyncio.get_running_loop().create_future()}, timeout=0.6
+        )  # in which the first is tried
         ctx.progress(0.7)
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
     async with RedisQueue(server.url, "progress") as queue, serving(queue, forge, shutdown_timeout_s=0):
         job = await queue.enqueue(NewJob("steps"))

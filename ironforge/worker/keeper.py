@@ -9,6 +9,7 @@ jobs back at once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -85,12 +86,11 @@ class Keeper:
     def goodbye(self) -> None:
         """The worker leaves. Should it still hold something, because Redis is away, the keeper hands it back later."""
         assert self._process.stdin
-        try:
+        with contextlib.suppress(OSError):  # gone already
             self._process.stdin.write(GOODBYE)
             self._process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # busy with a Redis that is away: it ends by itself
             self._process.wait(GOODBYE_S)
-        except (OSError, subprocess.TimeoutExpired):
-            pass  # gone already, or busy with a Redis that is away: it ends by itself
 
 
 async def keep(about: dict[str, Any]) -> None:

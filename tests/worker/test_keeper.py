@@ -85,6 +85,7 @@ async def test_a_goodbye_that_nobody_hears_holds_nobody_up(
         gone.goodbye()
         busy.goodbye()
         assert time.monotonic() - began < 2
+        assert gone._process.returncode == -signal.SIGKILL  # pyright: ignore[reportPrivateUsage]
     finally:
         _end(gone)
         _end(busy)

@@ -32,6 +32,7 @@ SENT = (
     "time",
     "unlink",
     "wait",  # --durability replicated
+    "zadd",
     "zcard",
     "zmscore",
     "zrandmember",

@@ -32,7 +32,7 @@ QUEUE = Path(acl.__file__).parent
 METHODS = {"info": "info", "unlink": "unlink", "scan_iter": "scan", "zscan_iter": "zscan"}
 CONTAINERS = ("script", "cluster", "config")
 NOT_COMMANDS = {
-    "aclose", "ask", "at", "close", "disconnect", "exchange", "execute_command", "pipeline", "slot_of",
+    "aclose", "ask", "at", "close", "disconnect", "exchange", "execute_command", "pipeline", "slot_of", "stream",
 }  # fmt: skip
 
 

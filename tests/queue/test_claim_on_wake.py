@@ -23,8 +23,7 @@ async def waiting(queue: RedisQueue, turn: Turn) -> asyncio.Task[TurnReply]:
     task = asyncio.create_task(queue.claim_on_wake(turn, 30))
 
     async def is_blocked() -> bool:
-        # Of a Cluster, which has no such count here, the claim behind the wait is a call of its own.
-        return "+cluster" in queue.url or (await queue.client.info())["blocked_clients"] > 0
+        return (await queue.client.info())["blocked_clients"] > 0
 
     await eventually(is_blocked, 5)
     return task
@@ -62,8 +61,6 @@ async def test_broken_off_the_same_turn_is_given_the_same_jobs(queue: RedisQueue
 
 
 async def test_a_connection_that_ends_while_it_waits_is_told(queue: RedisQueue, lane: Lane) -> None:
-    if "+cluster" in queue.url:
-        pytest.skip("its connections are made by another client there")
     task = await waiting(queue, claim(1))
     await queue.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     with pytest.raises(StoreUnavailable):

@@ -55,7 +55,10 @@ async def test_a_server_that_forgets_the_script_between_two_batches_keeps_their_
     assert [job.id for job in claimed] == [job.id for job in jobs]
 
 
-async def test_behind_an_error_no_reply_can_be_taken_for_another(queue: RedisQueue) -> None:
+async def test_behind_an_error_no_reply_can_be_taken_for_another(
+    own_server: RedisServer, namespace: str
+) -> None:
+    queue = RedisQueue(own_server.url, namespace)
     shard = (await queue.all_shards())[0]
     one = [enqueue_arguments(new.with_id(0)) for new in [NewJob("greet"), NewJob("greet")]]
     calls: list[tuple[Argument, ...]] = [(1, *one[0]), ("no number",), (1, *one[1])]
@@ -68,6 +71,7 @@ async def test_behind_an_error_no_reply_can_be_taken_for_another(queue: RedisQue
                 given.append(reply)
     assert len(given) == 1
     assert (await queue.read_queue("default")).queued == 2
+    await queue.close()
 
 
 async def test_a_full_server_refuses_and_the_connection_goes_on(

@@ -148,6 +148,7 @@ PLANTS = [
     Plant("not dead, in a group", "other_group", "queued", _one("ZADD", "dead:group:f1", 1, "{queued}")),
     Plant("a group counts wrong", "group_count", "f1", _one("ZINCRBY", "dead:groups", 5, "f1")),
     Plant("an empty group", "group_count", "f9", _one("ZADD", "dead:groups", 3, "f9")),
+    Plant("an empty group that counts nothing", "group_count", "f9", _one("ZADD", "dead:groups", 0, "f9")),
     Plant("a record for ever", "no_ttl", "idem:key-1", _one("PERSIST", "idem:key-1")),
     Plant("a lock for ever", "no_ttl", "lock:door", _one("PERSIST", "lock:door")),
     Plant("a key of somebody", "unknown_key", "notes", _one("SET", "notes", "x"), False),

@@ -157,6 +157,7 @@ async def test_heads_of_both_lists_and_of_none(queue: RedisQueue) -> None:
         (["ZADD dead:group:f 1 a 1 b", "ZADD dead:groups 1 f"], ["counts 1 and holds 2"]),
         (["ZADD dead:group:f 1 a"], ["counts 0 and holds 1"]),
         (["ZADD dead:groups 1 f"], ["counts 1 and holds 0"]),
+        (["ZADD dead:groups 0 f"], ["counts 0 and holds 0"]),
         (["SET dead:group:f x", "ZADD dead:groups 1 f"], ["counts 1 and holds 0"]),
         (["SET dead:group:f x"], []),
         (["SET dead:groups x", "ZADD dead:group:f 1 a"], ["counts 0 and holds 1"]),

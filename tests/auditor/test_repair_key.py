@@ -74,6 +74,7 @@ _GROUPS: list[Row] = [
     (["ZADD dead:group:f 1 a 1 b", "ZADD dead:groups 3 f 1 g"], ["counted again: 2"], ["ZADD dead:groups 2 f"]),
     (["ZADD dead:group:f 1 a"], ["counted again: 1"], ["ZADD dead:groups 1 f"]),
     (["ZADD dead:groups 1 f 1 g"], ["counted again: 0"], ["ZREM dead:groups f"]),
+    (["ZADD dead:groups 0 f 1 g"], ["counted again: 0"], ["ZREM dead:groups f"]),
     (["SET dead:groups x", "ZADD dead:group:f 1 a"], [], []),
     (["SET dead:group:f x", "ZADD dead:groups 1 f"], [], []),
 ]  # fmt: skip

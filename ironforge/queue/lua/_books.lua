@@ -17,6 +17,9 @@ end
 local function score_in(key, id) return tonumber(ask('ZSCORE', key, id)) end
 local function holds(key, member) return ask('SISMEMBER', key, member) == 1 end
 
+-- An error group is counted as long as it holds a job.
+local function miscounts(count, size) return count == 0 or (count or 0) ~= size end
+
 local function place_of(status, crashes)
   return status == 'queued' and crashes and crashes >= SUSPECT_AT and 'suspects' or status
 end

@@ -59,8 +59,10 @@ local function inspect_queue(queue)
 end
 
 local function inspect_group(fingerprint)
-  local count, size = score_in(P .. 'dead:groups', fingerprint) or 0, ask('ZCARD', P .. 'dead:group:' .. fingerprint) or 0
-  if count ~= size then say(fingerprint, 'group_count', 'counts ' .. count .. ' and holds ' .. size) end
+  local count, size = score_in(P .. 'dead:groups', fingerprint), ask('ZCARD', P .. 'dead:group:' .. fingerprint) or 0
+  if miscounts(count, size) then
+    say(fingerprint, 'group_count', 'counts ' .. (count or 0) .. ' and holds ' .. size)
+  end
 end
 
 local function inspect_reaper()

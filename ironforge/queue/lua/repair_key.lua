@@ -54,7 +54,7 @@ local function repair_group()
   local key = P .. 'dead:group:' .. name
   if not is_a('zset', key) or not is_a('zset', P .. 'dead:groups') then return end
   local size = redis.call('ZCARD', key)
-  if (score_in(P .. 'dead:groups', name) or 0) ~= size then
+  if miscounts(score_in(P .. 'dead:groups', name), size) then
     steps[#steps + 1] = { 'counted again: ' .. size, function() recount(name) end }
   end
 end

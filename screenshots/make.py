@@ -1,6 +1,7 @@
 """Makes the pictures of every view from a real server with the demo's traffic, and of `ironforge bench`: `./forge screenshots`.
 
-`./forge screenshots bench` makes that one only, which wants a quiet machine. Needs Chromium (Debian: chromium, fonts-firacode) to turn the console's SVG into PNG.
+`./forge screenshots bench` makes that one only, which wants a quiet machine. Needs Chromium (Debian: chromium, fonts-firacode)
+to turn SVG into PNG.
 """
 
 from __future__ import annotations

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import redis
 
+from ironforge.embedded import find_server
 from tests.waiting import wait_until
 
 
@@ -45,3 +49,20 @@ class RedisServer:
         if self.process and self.process.poll() is None:
             self.process.terminate()
             self.process.wait(10)
+
+
+@contextmanager
+def private_redis(*extra: str, binary: Path | None = None) -> Iterator[RedisServer]:
+    """One of its own, in a folder that goes with it. On a short path: that of a socket is limited to 107 bytes.
+
+    Args:
+        extra: options on its command line.
+        binary: the bundled one, when None.
+    """
+    with tempfile.TemporaryDirectory(prefix="if-") as folder:
+        server = RedisServer(Path(folder), str(binary or find_server()[0]), *extra)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()

@@ -42,30 +42,19 @@ class NodeClient(Redis):
             commands: each with its name first.
             options: for the reading of the replies, as redis-py's own methods give them.
         """
-        pool: Any = self.connection_pool
-        connection = await pool.get_connection()
-        try:
-            async with _blocking(connection, commands):
-                packed = [part for command in commands for part in connection.pack_command(*command)]
-                await connection.send_packed_command(packed)
-                return [await self._reply(connection, command[0], options) for command in commands]
-        except BaseException:
-            await connection.disconnect(
-                nowait=True
-            )  # a reply may be under way, and would answer another's command
-            raise
-        finally:
-            await pool.release(connection)
+        blocked = max((float(command[-1]) for command in commands if command[0] == "BZPOPMIN"), default=None)
+        async with self._connection(blocked) as connection:
+            packed = [part for command in commands for part in connection.pack_command(*command)]
+            await connection.send_packed_command(packed)
+            return [await self._reply(connection, command[0], options) for command in commands]
 
     async def stream(self, commands: Iterable[_Command]) -> AsyncGenerator[Any]:
         """As `exchange`, but each command is sent before the next is asked for: Redis works while the caller makes it.
 
         Yields the replies in their order, a few commands later. To be exhausted, or nobody can tell which were made.
         """
-        pool: Any = self.connection_pool
-        connection = await pool.get_connection()
         outstanding: deque[Any] = deque()
-        try:
+        async with self._connection() as connection:
             for command in commands:
                 await connection.send_packed_command(connection.pack_command(*command))
                 outstanding.append(command[0])
@@ -74,10 +63,22 @@ class NodeClient(Redis):
                     yield await self._reply(connection, outstanding.popleft(), {})
             while outstanding:
                 yield await self._reply(connection, outstanding.popleft(), {})
+
+    @asynccontextmanager
+    async def _connection(self, blocked_s: float | None = None) -> AsyncGenerator[Any]:
+        """One of the pool. After a failure it is not used again: a reply under way would answer another's command."""
+        pool: Any = self.connection_pool
+        connection = await pool.get_connection()
+        usual = connection.socket_timeout
+        try:
+            if blocked_s is not None:
+                connection.socket_timeout = blocked_s + BLOCKED_MARGIN_S
+            yield connection
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
         finally:
+            connection.socket_timeout = usual
             await pool.release(connection)
 
     async def _reply(self, connection: Any, name: Any, options: dict[str, Any]) -> Any:
@@ -105,15 +106,3 @@ class NodePipeline:
         if raise_on_error and failed is not None:
             raise failed
         return replies
-
-
-@asynccontextmanager
-async def _blocking(connection: Any, commands: Sequence[_Command]):
-    usual = connection.socket_timeout
-    for command in commands:
-        if command[0] == "BZPOPMIN":
-            connection.socket_timeout = float(command[-1]) + BLOCKED_MARGIN_S
-    try:
-        yield
-    finally:
-        connection.socket_timeout = usual

@@ -79,11 +79,12 @@ class Producing(Namespace):
                 )
             return await self._jobs_of(new_jobs, reply)
         chunks = [new_jobs[at : at + BATCH] for at in range(0, len(new_jobs), BATCH)]
+        answered = iter(chunks)
         jobs: list[Job] = []
         with store_errors():
             async with aclosing(self._accepted(shard, chunks, number)) as replies:
                 async for reply in replies:
-                    jobs += await self._jobs_of(new_jobs[len(jobs) : len(jobs) + BATCH], reply)
+                    jobs += await self._jobs_of(next(answered), reply)
         return jobs
 
     async def _accepted(

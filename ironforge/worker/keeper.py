@@ -89,9 +89,8 @@ class Keeper:
         with contextlib.suppress(OSError):  # gone already
             self._process.stdin.write(GOODBYE)
             self._process.stdin.close()
-        with contextlib.suppress(
-            subprocess.TimeoutExpired
-        ):  # busy with a Redis that is away: it ends by itself
+        # Else busy with a Redis that is away: it ends by itself.
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(GOODBYE_S)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,18 +58,6 @@ class Ledger:
     def running_in(self, pid: int) -> list[int]:
         """Marks of the jobs that the process began and did not end."""
         return [mark for mark, lines in self.of.items() if lines[-1].word == "start" and lines[-1].pid == pid]
-
-
-@contextmanager
-def private_server(setting: Setting, *extra: str) -> Iterator[RedisServer]:
-    """On a short path: that of a socket is limited to 107 bytes."""
-    with tempfile.TemporaryDirectory(prefix="if-") as folder:
-        server = RedisServer(Path(folder), str(setting.redis_server), *extra)
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
 
 
 class Arena(NamedTuple):

@@ -18,10 +18,9 @@ from ironforge.queue.listing import Position
 from ironforge.queue.maintaining import COMPLETED_KEPT
 from ironforge.queue.readings import JobFilter, Settlement, Turn, WorkerInfo
 from ironforge.queue.scripts import script
-from tests.chaos.arena import private_server
 from tests.chaos.pacing import during, quantile
 from tests.chaos.scorecard import Row, Setting
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, private_redis
 from tests.waiting import eventually
 
 BATCH = 500
@@ -58,7 +57,9 @@ async def run(setting: Setting) -> list[Row]:
 
 async def play(setting: Setting, sizes: Sizes) -> list[Row]:
     """The scenario at any size."""
-    with private_server(setting, "--slowlog-log-slower-than", "500", "--slowlog-max-len", "5000") as server:
+    with private_redis(
+        "--slowlog-log-slower-than", "500", "--slowlog-max-len", "5000", binary=setting.redis_server
+    ) as server:
         rows = await _completed(setting, sizes, server)
         return rows + await _dead(setting, sizes, server)
 

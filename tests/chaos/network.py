@@ -13,8 +13,8 @@ from tests.chaos.scorecard import Row, Setting
 from tests.faults.api import api, new_keys, submit_at_once
 from tests.faults.batches import cut_batch
 from tests.faults.proxy import BLACK_HOLE, CLEAR, FaultProxy, Flow
-from tests.faults.servers import private_redis
 from tests.faults.site import Site, now, runs_again, site
+from tests.redis_server import private_redis
 from tests.waiting import eventually
 
 NOTICED_S = 5.0
@@ -240,7 +240,7 @@ async def _hungry(setting: Setting) -> list[Row]:
 
 async def _batches(setting: Setting) -> list[Row]:
     step = max(1, round(1 / setting.scale))
-    with private_redis(setting.redis_server) as server:
+    with private_redis(binary=setting.redis_server) as server:
         async with (
             FaultProxy(server.url, server.folder, seed=setting.seed) as proxy,
             RedisQueue(proxy.url, "batches") as through,

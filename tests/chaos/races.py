@@ -11,7 +11,7 @@ from tests.chaos.pacing import all_row, count_row
 from tests.chaos.scorecard import Row, Setting
 from tests.faults.racers import race
 from tests.faults.races import retry_races, submit_races, transport
-from tests.faults.servers import private_redis
+from tests.redis_server import private_redis
 
 KEYS, SUBMITS = 1_000, 50
 DEAD, RETRIES = 1_000, 8
@@ -19,7 +19,7 @@ OPERATIONS = 100_000
 
 
 async def run(setting: Setting) -> list[Row]:
-    with private_redis(setting.redis_server) as server:
+    with private_redis(binary=setting.redis_server) as server:
         return [
             *await _submits(setting, server.url),
             *await _retries(setting, server.url),

@@ -6,10 +6,9 @@ import random
 from collections.abc import Awaitable, Callable
 
 from tests.chaos import recovery_handlers, recovery_losses
-from tests.chaos.arena import private_server
 from tests.chaos.closing import closing_row
 from tests.chaos.scorecard import Row, Setting
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, private_redis
 
 Part = Callable[[Setting, RedisServer, random.Random], Awaitable[list[Row]]]
 PARTS: tuple[Part, ...] = (
@@ -25,7 +24,7 @@ PARTS: tuple[Part, ...] = (
 async def run(setting: Setting) -> list[Row]:
     """Each part on a namespace of its own, with choices that follow from the seed."""
     rows: list[Row] = []
-    with private_server(setting) as server:
+    with private_redis(binary=setting.redis_server) as server:
         for part in PARTS:
             rows += await part(setting, server, random.Random(f"{setting.seed} {part.__name__}"))
         rows.append(await closing_row(server.url))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.chaos.pacing import count_row
 from tests.chaos.scorecard import Row, Setting
 from tests.faults.replies import Outcome, run_actors, unused_scripts
-from tests.faults.servers import private_redis
+from tests.redis_server import private_redis
 
 OPERATIONS = 100_000
 SOME = 3
@@ -13,7 +13,7 @@ SOME = 3
 
 async def run(setting: Setting) -> list[Row]:
     operations = setting.of(OPERATIONS, 2_000)
-    with private_redis(setting.redis_server) as server:
+    with private_redis(binary=setting.redis_server) as server:
         outcome = await run_actors(
             server.url, "replies", server.folder, operations, setting.seed, setting.tell
         )

@@ -6,9 +6,9 @@ import random
 from collections import Counter
 
 from ironforge.queue.backend import RedisQueue
-from tests.chaos.arena import private_server
 from tests.chaos.closing import closing_row
 from tests.chaos.scorecard import Row, Setting
+from tests.redis_server import private_redis
 from tests.upgrades.fleet import Outcome, Version, side_by_side
 from tests.upgrades.variant import make_next
 
@@ -22,7 +22,7 @@ async def run(setting: Setting) -> list[Row]:
     jobs, kills = setting.of(20_000, 200) // rounds, max(2, setting.of(40, 2) // rounds)
     next_version = make_next(setting.folder / "next")
     found: list[Outcome] = []
-    with private_server(setting) as server:
+    with private_redis(binary=setting.redis_server) as server:
         for at in range(rounds):
             folder, namespace = setting.folder / f"round{at}", f"upgrades{at}"
             folder.mkdir()

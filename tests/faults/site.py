@@ -15,8 +15,7 @@ from ironforge.queue.auditor import audit
 from ironforge.queue.backend import RedisQueue
 from tests.chaos.arena import tree_of
 from tests.faults.proxy import FaultProxy
-from tests.faults.servers import private_redis
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, private_redis
 from tests.system.bench import Bench, ended
 from tests.waiting import eventually
 
@@ -97,7 +96,7 @@ async def site(binary: Path, folder: Path, name: str) -> AsyncGenerator[Site]:
     far, near = folder / f"{name}-far", folder / f"{name}-near"
     far.mkdir()
     near.mkdir()
-    with private_redis(binary) as server:
+    with private_redis(binary=binary) as server:
         async with FaultProxy(server.url) as proxy, RedisQueue(server.url, name) as direct:
             bench, other = Bench(proxy.url, name, far), Bench(server.url, name, near)
             other.env["LEDGER"] = str(bench.ledger)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.redis_server import RedisServer
+from tests.redis_server import private_redis
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    from ironforge.embedded import find_server
 
-    with tempfile.TemporaryDirectory(prefix="if-") as folder:
-        server = RedisServer(Path(folder), str(find_server()[0]))
-        server.start()
+    with private_redis() as server:
         yield server.url
-        server.stop()

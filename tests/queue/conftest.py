@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
-from ironforge.embedded import find_server
 from ironforge.queue.backend import RedisQueue
 from tests.queue.state import Lane, check_books
 from tests.queue.stopped import Stopped
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, private_redis
 
 
 @pytest.fixture(autouse=True)
@@ -34,8 +31,5 @@ async def stopped(queue: RedisQueue) -> Stopped:
 
 @pytest.fixture
 def own_server() -> Iterator[RedisServer]:
-    with tempfile.TemporaryDirectory(prefix="if-") as folder:
-        server = RedisServer(Path(folder), str(find_server()[0]))
-        server.start()
+    with private_redis() as server:
         yield server
-        server.stop()

@@ -122,3 +122,12 @@ async def test_a_stream_that_is_left_early_leaves_no_reply_to_another(node: Node
         assert isinstance(await anext(replies), ResponseError)
     assert await node.execute_command("ECHO", "mine") == b"mine"
     await node.aclose()
+
+
+async def test_a_reply_that_comes_after_the_stream_was_left_reaches_nobody(node: NodeClient) -> None:
+    async with aclosing(
+        node.stream([("ECHO", "a"), ("BZPOPMIN", "none", 0.3), *[("ECHO", "b")] * 3])
+    ) as replies:
+        assert await anext(replies) == b"a"
+    assert await node.execute_command("ECHO", "mine") == b"mine"
+    await node.aclose()

@@ -21,7 +21,7 @@ from ironforge.worker.board import STACK_SIGNAL, Board
 from ironforge.worker.started import Child
 from tests.chaos import events, kills, terms, zombies
 from tests.chaos.scorecard import Setting, printed
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, private_redis
 from tests.system.bench import Bench
 from tests.waiting import eventually, wait_until
 
@@ -32,11 +32,8 @@ BY_SIZE = ("jobs that ran more than once",)
 
 @pytest.fixture
 def server() -> Iterator[RedisServer]:
-    with tempfile.TemporaryDirectory(prefix="if-") as folder:
-        server = RedisServer(Path(folder), str(find_server()[0]))
-        server.start()
+    with private_redis() as server:
         yield server
-        server.stop()
 
 
 async def test_a_worker_leaves_in_time_though_redis_does_not_answer(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from ironforge.embedded import find_server
 from ironforge.job import JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
 from tests.queue.state import check_books
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, private_redis
 from tests.system.bench import Bench
 from tests.system.processes import is_alive, stop
 from tests.waiting import eventually, wait_until
@@ -21,13 +19,8 @@ from tests.waiting import eventually, wait_until
 @pytest.fixture
 def server() -> Iterator[RedisServer]:
     """One that keeps its data, to be killed."""
-    with tempfile.TemporaryDirectory(prefix="if-") as folder:
-        server = RedisServer(
-            Path(folder), str(find_server()[0]), "--appendonly", "yes", "--appendfsync", "always"
-        )
-        server.start()
+    with private_redis("--appendonly", "yes", "--appendfsync", "always") as server:
         yield server
-        server.stop()
 
 
 @pytest.fixture

@@ -8,32 +8,26 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from ironforge import Forge, Worker
-from ironforge.embedded import find_server
 from ironforge.errors import LeaseLost, StoreUnavailable
 from ironforge.queue.backend import RedisQueue
 from ironforge.queue.readings import WorkerInfo
 from ironforge.worker import child, control
 from ironforge.worker.board import Board
 from ironforge.worker.crew import Crew
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, private_redis
 
 Serve = Callable[[Crew], Awaitable[None]]
 
 
 @pytest.fixture
 def server() -> Iterator[RedisServer]:
-    with tempfile.TemporaryDirectory(prefix="if-") as folder:
-        server = RedisServer(Path(folder), str(find_server()[0]))
-        server.start()
+    with private_redis() as server:
         yield server
-        server.stop()
 
 
 class Ends(Exception):

@@ -14,7 +14,7 @@ from ironforge.embedded import find_server
 from ironforge.job import JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
 from tests.queue.state import check_books
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, private_redis
 from tests.system.bench import Bench, ended, is_running
 from tests.system.processes import children_of, is_alive
 from tests.waiting import eventually, wait_until
@@ -72,11 +72,8 @@ async def test_a_result_that_comes_after_the_job_was_given_away_changes_nothing(
 @pytest.fixture
 def forgetful() -> Iterator[RedisServer]:
     """Keeps nothing over a restart."""
-    with tempfile.TemporaryDirectory(prefix="if-") as folder:
-        server = RedisServer(Path(folder), str(find_server()[0]))
-        server.start()
+    with private_redis() as server:
         yield server
-        server.stop()
 
 
 async def test_a_redis_that_came_back_empty_is_served_again(forgetful: RedisServer, tmp_path: Path) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
 from ironforge.context import Context, LockLost
-from ironforge.embedded import find_server
 from ironforge.job import Job, JobStatus
 from ironforge.queue.backend import RedisQueue
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, private_redis
 from tests.waiting import eventually
 
 
@@ -90,11 +87,8 @@ async def test_a_time_that_makes_no_sense(queue: RedisQueue, ttl_s: float) -> No
 class TestOutage:
     @pytest.fixture
     def server(self) -> Iterator[RedisServer]:
-        with tempfile.TemporaryDirectory(prefix="if-") as folder:
-            server = RedisServer(Path(folder), str(find_server()[0]))
-            server.start()
+        with private_redis() as server:
             yield server
-            server.stop()
 
     @pytest.fixture
     async def queue(self, server: RedisServer) -> AsyncIterator[RedisQueue]:

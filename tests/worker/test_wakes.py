@@ -9,8 +9,8 @@ from ironforge.errors import StoreUnavailable
 from ironforge.job import JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
 from ironforge.queue.readings import Turn, TurnReply, WorkerInfo
-from ironforge.worker.crew import Crew, CrewOptions
 from tests.waiting import eventually
+from tests.worker.test_crew import serving
 
 
 class LateReplies(RedisQueue):
@@ -42,16 +42,14 @@ async def test_a_mark_taken_while_a_turn_is_under_way_is_not_forgotten(
     async def note(name: str) -> None:  # pyright: ignore[reportUnusedFunction]
         ran.append(name)
 
-    async with LateReplies(redis_url, namespace) as queue:
-        await queue.register("w", WorkerInfo("h", 1, 1, "", ("default",), 4), lease_ms=60_000)
-        crew = Crew(queue, "w", forge.tasks, CrewOptions(concurrency=4))
-        serving = asyncio.create_task(crew.serve())
-        try:
-            await queue.enqueue(NewJob("note", b'{"name":"first"}'))
-            await eventually(lambda: ran == ["first", "second"], 2.0)
-        finally:
-            crew.stop()
-            await serving
+    async with (
+        LateReplies(redis_url, namespace) as queue,
+        serving(queue, forge, concurrency=4) as (crew, task),
+    ):
+        await queue.enqueue(NewJob("note", b'{"name":"first"}'))
+        await eventually(lambda: ran == ["first", "second"], 2.0)
+        crew.stop()
+        await task
 
 
 class NobodyMayWait(RedisQueue):
@@ -75,18 +73,16 @@ async def test_where_only_waiting_fails_it_asks_now_and_then(redis_url: str, nam
     async def note(n: int) -> None:  # pyright: ignore[reportUnusedFunction]
         ran.append(n)
 
-    async with NobodyMayWait(redis_url, namespace) as queue:
-        await queue.register("w", WorkerInfo("h", 1, 1, "", ("default",), 4), lease_ms=60_000)
-        crew = Crew(queue, "w", forge.tasks, CrewOptions(concurrency=4))
-        serving = asyncio.create_task(crew.serve())
-        try:
-            for n in range(3):
-                await queue.enqueue(NewJob("note", b'{"n":%d}' % n))
-                await eventually(lambda n=n: ran == list(range(n + 1)), 5.0)
-            assert queue.turns < 50
-        finally:
-            crew.stop()
-            await serving
+    async with (
+        NobodyMayWait(redis_url, namespace) as queue,
+        serving(queue, forge, concurrency=4) as (crew, task),
+    ):
+        for n in range(3):
+            await queue.enqueue(NewJob("note", b'{"n":%d}' % n))
+            await eventually(lambda n=n: ran == list(range(n + 1)), 5.0)
+        assert queue.turns < 50
+        crew.stop()
+        await task
 
 
 async def crash_twice(queue: RedisQueue) -> None:
@@ -116,36 +112,28 @@ async def test_a_worker_alone_with_a_suspect_takes_no_mark_from_others(
     async with RedisQueue(redis_url, namespace) as queue, RedisQueue(redis_url, namespace) as other:
         await queue.enqueue(NewJob("suspect"))
         await crash_twice(queue)
-        crews: list[Crew] = []
-        serving: list[asyncio.Task[None]] = []
-
-        async def start(wid: str, its: RedisQueue) -> None:
-            await its.register(wid, WorkerInfo("h", 1, 1, "", ("default",), 4), lease_ms=60_000)
-            crews.append(Crew(its, wid, forge.tasks, CrewOptions(concurrency=4)))
-            serving.append(asyncio.create_task(crews[-1].serve()))
 
         async def note_runs(n: int) -> None:
             await queue.enqueue(NewJob("note", b'{"n":%d}' % n))
             await eventually(lambda: n in ran, 2.0)
 
-        try:
-            await start("alone", queue)
-            await asyncio.wait_for(begun.wait(), 5)
-            await start("free", other)
-            for n in range(6):
-                await note_runs(n)
-            crews[1].stop()
-            await serving[1]
-            await queue.enqueue(NewJob("note", b'{"n":6}'))
-            held.set()  # the first claims again, with both of its lanes
-            await eventually(lambda: 6 in ran, 2.0)
-            for n in range(7, 13):
-                await note_runs(n)
-        finally:
-            held.set()
-            for crew in crews:
-                crew.stop()
-            await asyncio.gather(*serving)
+        async with serving(queue, forge, wid="alone", concurrency=4) as (alone, alone_task):
+            try:
+                await asyncio.wait_for(begun.wait(), 5)
+                async with serving(other, forge, wid="free", concurrency=4) as (free, free_task):
+                    for n in range(6):
+                        await note_runs(n)
+                    free.stop()
+                    await free_task
+                await queue.enqueue(NewJob("note", b'{"n":6}'))
+                held.set()  # the first claims again, with both of its lanes
+                await eventually(lambda: 6 in ran, 2.0)
+                for n in range(7, 13):
+                    await note_runs(n)
+            finally:
+                held.set()
+            alone.stop()
+            await alone_task
 
 
 class LateClaims(RedisQueue):
@@ -171,22 +159,19 @@ async def test_a_claim_made_just_as_its_worker_drains_is_handed_back_at_once(
 
     async with LateClaims(redis_url, namespace) as queue:
         await queue.enqueue(NewJob("long"))
-        await queue.register("w", WorkerInfo("h", 1, 1, "", ("default",), 4), lease_ms=60_000)
-        crew = Crew(queue, "w", forge.tasks, CrewOptions(concurrency=4))
-        serving = asyncio.create_task(crew.serve())
-        try:
-            await asyncio.wait_for(begun.wait(), 5)
-            job = await queue.enqueue(NewJob("note"))
+        async with serving(queue, forge, concurrency=4, shutdown_timeout_s=25) as (crew, task):
+            try:
+                await asyncio.wait_for(begun.wait(), 5)
+                job = await queue.enqueue(NewJob("note"))
 
-            async def status_is(status: JobStatus) -> bool:
-                return (await queue.get(job.id)).status == status
+                async def status_is(status: JobStatus) -> bool:
+                    return (await queue.get(job.id)).status == status
 
-            await eventually(lambda: status_is(JobStatus.RUNNING), 10.0)
-            crew.stop()
-            await eventually(lambda: status_is(JobStatus.QUEUED), 10.0)
-            assert (await queue.get(job.id)).retry_count == 0
-            assert not serving.done()
-        finally:
-            held.set()
-            crew.stop()
-            await serving
+                await eventually(lambda: status_is(JobStatus.RUNNING), 10.0)
+                crew.stop(1)
+                await eventually(lambda: status_is(JobStatus.QUEUED), 10.0)
+                assert (await queue.get(job.id)).retry_count == 0
+                assert not task.done()
+            finally:
+                held.set()
+            await task

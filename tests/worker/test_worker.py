@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +12,11 @@ import pytest
 
 from ironforge import Forge, Worker
 from ironforge.context import Context
-from ironforge.embedded import find_server
 from ironforge.errors import ConfigError
 from ironforge.job import Job, JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
 from ironforge.worker.loading import load_forge
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, private_redis
 from tests.system.bench import ended
 from tests.system.processes import ROOT, environment
 from tests.waiting import eventually
@@ -28,13 +26,8 @@ from tests.worker.test_crew import serving
 @pytest.fixture
 def server() -> Iterator[RedisServer]:
     """One that keeps its data, to be killed."""
-    with tempfile.TemporaryDirectory(prefix="if-") as folder:
-        server = RedisServer(
-            Path(folder), str(find_server()[0]), "--appendonly", "yes", "--appendfsync", "always"
-        )
-        server.start()
+    with private_redis("--appendonly", "yes", "--appendfsync", "always") as server:
         yield server
-        server.stop()
 
 
 def test_a_worker_that_could_run_nothing_is_refused(redis_url: str) -> None:

@@ -134,16 +134,17 @@ def _failure_of(machine: Machine, played: Sequence[tuple[Rule, list[int]]]) -> E
 
 
 def _shortened(machine: Machine, played: Played) -> Played:
-    """Leaves out ever smaller pieces, as long as what is left still fails."""
+    """Leaves out ever smaller pieces, as long as what is left still fails; single steps until none of them can go."""
     deadline = time.monotonic() + _SHRINK_S
     piece = len(played) // 2
     while piece and time.monotonic() < deadline:
-        at = 0
+        before, at = len(played), 0
         while at < len(played) and time.monotonic() < deadline:
             shorter = played[:at] + played[at + piece :]
             if _failure_of(machine, shorter):
                 played = shorter
             else:
                 at += piece
-        piece //= 2
+        if piece > 1 or len(played) == before:
+            piece //= 2
     return played

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pytest
+
 from ironforge.job import JobStatus, NewJob
 from ironforge.queue.backend import RedisQueue
-from tests.queue.state import Lane, dump, move_clock, structure
+from tests.queue.state import ERROR, Lane, dump, move_clock, structure
 from tests.queue.stopped import Stopped
 
 
@@ -88,6 +90,23 @@ async def test_a_claim_that_had_enough_wakes_another_worker(queue: RedisQueue, l
     assert await queue.wait_for_wake(["default"], 0.5) == "default"
     await lane.claim(2)
     assert await queue.wait_for_wake(["default"], 0.05) is None
+
+
+@pytest.mark.parametrize("status", ["running", "completed", "retrying"])
+async def test_a_stray_in_the_index_is_dropped_and_not_delivered_twice(
+    queue: RedisQueue, lane: Lane, status: str
+) -> None:
+    job = await queue.enqueue(NewJob("greet", max_retries=3))
+    (claimed,) = await lane.claim(1)
+    if status != "running":
+        outcome = "completed" if status == "completed" else "retry"
+        await lane.settle(claimed, outcome, error_json=ERROR, delay_ms=60_000, fingerprint="f")
+    before = await queue.get(job.id)
+    assert before.status == status
+    await queue.client.zadd(queue.keys.index("default", "queued"), {job.id: 1})
+    other = await queue.enqueue(NewJob("greet"))
+    assert [one.id for one in await lane.claim(1)] == [other.id]
+    assert await queue.get(job.id) == before
 
 
 async def test_a_ghost_in_the_index_is_dropped_and_does_not_cost_a_slot(

@@ -10,8 +10,7 @@
 -- no mark, which another waits for; next_due_ms is the wait until the next due job, -1 for none.
 -- Sent again with its token, it returns the same jobs.
 -- A token may begin with the number of the lane's turn, in hex, and a dot. A claim that a slow network delivers after a
--- later one takes nothing new: perhaps nobody waits for its answer, and its jobs would be held by a worker that does not
--- know them.
+-- later one takes nothing new: nobody may wait for its answer, and its worker would hold jobs that it does not know.
 -- A worker that dies after this script holds its jobs until its supervisor hands them back or its lease lapses.
 
 local wid, lane, token, n, limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -32,11 +31,12 @@ end
 local first_fence, now_text = '1:' .. token, string.format('%.0f', now_ms)
 local waits = {}
 
--- What a claim reads out of a job's fields: the fence it gets, and its kind.
+-- What a claim reads out of a job's fields: the fence it gets, and its kind. Nothing of one that is not queued.
 local function read_fields(key, fields)
   local fence, kind = first_fence, ''
   for i = 1, #fields, 2 do
     local name = fields[i]
+    if name == 'status' and fields[i + 1] ~= 'queued' then return end
     if name == 'kind' then
       kind = fields[i + 1]
     elseif name == 'fence' then
@@ -51,8 +51,8 @@ end
 local function take(queue, id, score)
   local key = job_key(id)
   local fields = redis.call('HGETALL', key)
-  if #fields == 0 then return false end -- a ghost: an id without a hash leaves the index here
   local fence, kind = read_fields(key, fields)
+  if #fields == 0 or not fence then return false end -- a ghost or a stray: it has left the index
   local sequence = score % BAND
   redis.call('HSET', key, 'status', 'running', 'worker', wid, 'fence', fence, 'started_at', now_text, 'sequence', sequence)
   add(queue_key(queue, 'running'), now_text, id)

@@ -1,40 +1,18 @@
 """IronForge for peerbench, as a user would write it: a Forge, its tasks, a Worker; everything at its defaults.
 
-Completed jobs are kept, attempts and statistics written, fences checked.
+Completed jobs are kept, attempts and statistics written, fences checked. `IRONFORGE_BENCH_HANDLER` is `async`, `thread` or
+`process`; with `IRONFORGE_BENCH_BULK=awaits` jobs come from 100 callers at once, each of which awaits its own.
 """
 
 import os
 from contextlib import asynccontextmanager
 
 import adapterkit as kit
+from adapter_tasks import forge
 
-from ironforge import Forge, Worker
+from ironforge import Worker
 
-forge = Forge(kit.REDIS_URL)
-threaded = os.environ.get("PEERBENCH_VARIANT") == "threads"
-
-
-if threaded:
-
-    @forge.task("noop")
-    def noop() -> None:
-        kit.mark()
-
-else:
-
-    @forge.task("noop")
-    async def noop() -> None:
-        kit.mark()
-
-
-@forge.task("nap")
-async def nap() -> None:
-    await kit.async_nap()
-
-
-@forge.task("nudge")
-async def nudge() -> None:
-    pass
+AWAITS = os.environ.get("IRONFORGE_BENCH_BULK") == "awaits"
 
 
 class Client:
@@ -42,6 +20,9 @@ class Client:
         await forge.enqueue(task)
 
     async def send_bulk(self, count: int) -> None:
+        if AWAITS:
+            await kit.in_lanes(lambda: forge.enqueue("noop"), count)
+            return
         for size in kit.chunks(count):
             await forge.enqueue_many([("noop", {})] * size)
 

@@ -260,10 +260,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class TurnReply:
-    """`settled` holds ok, already or refused for each settlement; `word` is gone when the lease was lost."""
+    """`settled` holds ok, already or refused for each settlement. `word` is gone when the lease was lost, and late for a
+    claim that came after a later one of its lane and therefore took nothing."""
 
     settled: list[str]
-    word: Literal["ok", "gone"]
+    word: Literal["ok", "gone", "late"]
     jobs: list[Job]
     orders: list[str]
     next_due_ms: int | None

@@ -101,7 +101,7 @@ def _merged(replies: list[TurnReply]) -> TurnReply:
     dues = [reply.next_due_ms for reply in replies if reply.next_due_ms is not None]
     return TurnReply(
         [],
-        "ok",
+        "late" if any(reply.word == "late" for reply in replies) else "ok",
         [job for reply in replies for job in reply.jobs],
         [order for reply in replies for order in reply.orders],
         min(dues, default=None),
@@ -129,9 +129,13 @@ def claim_arguments(turn: Turn) -> list[Argument]:
 def claim_reply(turn: Turn, settled: list[str], claimed: Sequence[Any]) -> TurnReply:
     if claimed[0] == b"gone":
         return TurnReply(settled, "gone", [], [], None)
-    _, orders, due_ms, jobs = claimed
+    word, orders, due_ms, jobs = claimed
     return TurnReply(
-        settled, "ok", _claimed_jobs(turn.wid, jobs), words_of(orders), None if due_ms < 0 else due_ms
+        settled,
+        "late" if word == b"late" else "ok",
+        _claimed_jobs(turn.wid, jobs),
+        words_of(orders),
+        None if due_ms < 0 else due_ms,
     )
 
 

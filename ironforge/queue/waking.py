@@ -54,9 +54,7 @@ class Waking(Turning):
     async def _block_apart(self, shards: list[Shard], group: tuple[str, ...], timeout_s: float) -> str | None:
         queue = await _block(shards, group, timeout_s)
         if queue and not self._waits:  # this worker found enough to do elsewhere; another may be idle
-            shard = shards[shard_of_name(queue, len(shards))]
-            with store_errors():
-                await shard.client.execute_command("ZADD", shard.keys.wake(queue), 1, "ready")
+            await _set_again(shards, queue)
             return None
         return queue
 
@@ -72,24 +70,29 @@ class Waking(Turning):
         shards = await self.all_shards()
         client = shards[0].blocking
         if len(shards) > 1 or not isinstance(client, NodeClient):
-            await self.wait_for_wake(turn.queues, timeout_s)
-            return await self.turn(turn)
-        marks = [shards[0].keys.wake(queue) for queue in turn.queues]
-        claim = (
-            "EVALSHA",
-            shards[0].script("claim").digest,
-            1,
-            shards[0].keys.prefix,
-            *claim_arguments(turn),
-        )
+            marked = await self.wait_for_wake(turn.queues, timeout_s)
+            reply = await self.turn(turn)
+        else:
+            marked, reply = await self._claimed_at_mark(shards[0], client, turn, timeout_s)
+        if marked and _may_be_left(turn, reply, marked):
+            await _set_again(shards, marked)
+        return reply
+
+    async def _claimed_at_mark(
+        self, shard: Shard, client: NodeClient, turn: Turn, timeout_s: float
+    ) -> tuple[str | None, TurnReply]:
+        """The queue whose mark was taken, and what was claimed then."""
+        marks = [shard.keys.wake(queue) for queue in turn.queues]
+        claim = ("EVALSHA", shard.script("claim").digest, 1, shard.keys.prefix, *claim_arguments(turn))
         with store_errors():
             replies = await client.exchange((("BZPOPMIN", *marks, max(0.01, timeout_s)), claim))
+            marked = None if isinstance(replies[0], Exception) else _queue_of(replies[0], marks, turn.queues)
             for reply in replies:
                 if isinstance(reply, NoScriptError):
-                    return await self.turn(turn)
+                    return marked, await self.turn(turn)
                 if isinstance(reply, Exception):
                     raise reply
-        return claim_reply(turn, [], replies[1])
+        return marked, claim_reply(turn, [], replies[1])
 
     async def close(self) -> None:
         for task in (self._blocked or {}).values():
@@ -112,4 +115,22 @@ async def _block(shards: list[Shard], queues: Sequence[str], timeout_s: float) -
             taken = await shards[0].blocking.execute_command("BZPOPMIN", *keys, max(0.01, timeout_s))
         except RedisTimeoutError:
             return None
-    return queues[keys.index(taken[0].decode())] if taken else None
+    return _queue_of(taken, keys, queues)
+
+
+def _queue_of(taken: list[bytes] | None, marks: Sequence[str], queues: Sequence[str]) -> str | None:
+    """Of what BZPOPMIN gave."""
+    return queues[marks.index(taken[0].decode())] if taken else None
+
+
+def _may_be_left(turn: Turn, reply: TurnReply, marked: str) -> bool:
+    """Whether the claim did not come to look into the queue whose mark was taken for it. (One that it took from, it
+    looks into to the end, and sets the mark again itself.)"""
+    did_not_look = reply.word != "ok" or len(reply.jobs) == turn.slots
+    return did_not_look and all(job.queue != marked for job in reply.jobs)
+
+
+async def _set_again(shards: list[Shard], queue: str) -> None:
+    shard = shards[shard_of_name(queue, len(shards))]
+    with store_errors():
+        await shard.client.execute_command("ZADD", shard.keys.wake(queue), 1, "ready")

@@ -19,9 +19,10 @@ class ClaimReply:
     due_ms: int
     jobs: list[tuple[bytes, bytes, int, dict[bytes, bytes]]]
     again: bool
+    word: bytes = b"ok"
 
     def agrees(self, reply: Any) -> bool:
-        if not isinstance(reply, list) or len(reply) != 4 or reply[0] != b"ok":
+        if not isinstance(reply, list) or len(reply) != 4 or reply[0] != self.word:
             return False
         flat = reply[3]
         jobs = [
@@ -86,7 +87,7 @@ class Working(Ready):
             turn = int(number, 16)
             if turn < worker.turns.get(lane, turn):
                 # It comes after a later one: nothing new, for perhaps nobody waits for it.
-                return ClaimReply(orders, -1, self._given_again(wid, token), True)
+                return ClaimReply(orders, -1, self._given_again(wid, token), True, b"late")
             worker.turns[lane] = turn
             self.mark_worker(wid)
         if worker.lanes.get(lane) == token:
@@ -134,7 +135,11 @@ class Working(Ready):
                     self.wake(queue)  # for another worker
             return taken, True
         for queue in queues:
+            if len(taken) == n:
+                break  # who took a mark of the others sets it again: see claim_on_wake
             ready = self.listed(queue, "queued")
+            if not ready:
+                continue
             if self.queues[queue].paused_ms is None:
                 taken += [self._start(job, wid, token) for job in ready[: n - len(taken)]]
             if len(taken) == n and self.listed(queue, "queued"):

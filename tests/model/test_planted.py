@@ -166,7 +166,7 @@ PLANTS: tuple[InState | InScript, ...] = (
     InScript(14, "retry", "redis.call('HINCRBY', job_key(id), 'generation', 1)", "", _died_retried_completed),
     InState(15, _one_queued, lambda write: write("HINCRBY", "stats", "submitted|k1|2", 1)),
     InState(16, _one_queued, _gone),
-    InScript(18, "claim", "while n > 0 and not state.paused do", "while n > 0 do", _claimed_while_paused),
+    InScript(18, "claim", "local is_empty = state.paused", "local is_empty = false", _claimed_while_paused),
     InState(19, _one_completed, lambda write: write("HINCRBY", "q:default:settings", "changes", 2)),
     InState(20, _one_queued, _foreign_key),
     InScript(21, "confirm", ", 'KEEPTTL')", ")", _confirmed),

@@ -62,6 +62,47 @@ async def test_queues_are_served_in_the_order_given(queue: RedisQueue) -> None:
     assert [job.queue for job in await lane.claim(3)] == ["mail", "mail", "bulk"]
 
 
+async def test_what_many_queues_hold_is_found_wherever_it_is(queue: RedisQueue) -> None:
+    names = tuple(f"q{at:02d}" for at in range(40))
+    for name in ("q39", "q07", "q00", "q22", "q21"):
+        await queue.enqueue(NewJob("greet", queue=name))
+    await queue.enqueue(NewJob("greet", queue="q30", delay_ms=1_000))
+    await queue.enqueue(NewJob("greet", queue="q11", delay_ms=60_000))
+    await queue.pause("q21")
+    lane = await Lane(queue, queues=names).register()
+    await move_clock(queue, 1_000)
+    reply = await lane.turn(3)
+    assert [job.queue for job in reply.jobs] == ["q00", "q07", "q22"]
+    assert reply.next_due_ms is not None and 58_000 < reply.next_due_ms <= 59_000
+    assert [job.queue for job in await lane.claim(3)] == ["q30", "q39"]
+
+
+async def test_queues_that_have_nothing_cost_no_commands_of_their_own(queue: RedisQueue) -> None:
+    async def commands_of_a_claim(names: tuple[str, ...], wid: str) -> int:
+        lane = await Lane(queue, wid, queues=names).register()
+        await lane.claim(1)  # loads the script
+        before = await _calls(queue)
+        assert await lane.claim(1) == []
+        return await _calls(queue) - before
+
+    few = await commands_of_a_claim(("q00",), "w1")
+    many = await commands_of_a_claim(tuple(f"q{at:02d}" for at in range(100)), "w2")
+    assert few > 0
+    assert many - few < 10
+
+
+async def _calls(queue: RedisQueue) -> int:
+    stats = await queue.client.info("commandstats")
+    return sum(command["calls"] for command in stats.values())
+
+
+async def test_more_queues_than_one_command_can_name(queue: RedisQueue) -> None:
+    names = tuple(f"q{at:04d}" for at in range(4_001))
+    await queue.enqueue(NewJob("greet", queue="q4000"))
+    lane = await Lane(queue, queues=names).register()
+    assert [job.queue for job in await lane.claim(2)] == ["q4000"]
+
+
 async def test_a_paused_queue_hands_out_nothing_and_resume_loses_nothing(
     queue: RedisQueue, lane: Lane
 ) -> None:
@@ -379,7 +420,7 @@ async def test_a_claim_that_comes_after_a_later_one_takes_nothing(
     assert (await stopped.hash("worker:w"))["turn:0"] == "16"
     await stopped.put("worker:w:orders", "SADD", "quiet")
     before = await dump(queue)
-    assert await stopped.claim(token="f.b") == ["ok", ["quiet"], -1, []]
+    assert await stopped.claim(token="f.b") == ["late", ["quiet"], -1, []]
     assert await dump(queue) == before
     assert (await stopped.claim(token="10.a"))[3][0] == "j0", "the same one again"
     assert (await stopped.claim(token="10.c"))[3][0] == "j1", "another of the same turn"
@@ -400,7 +441,7 @@ async def test_a_claim_whose_answer_was_lost_is_given_its_jobs_also_after_a_late
     first = (await stopped.claim(n=2, token="1.a"))[3]
     assert (await stopped.claim(token="2.b"))[3][0] == "j2"
     word, _, due_ms, again = await stopped.claim(n=2, token="1.a")
-    assert (word, due_ms) == ("ok", -1)
+    assert (word, due_ms) == ("late", -1)
     assert sorted(again[::4]) == sorted(first[::4]) == ["j0", "j1"]
     assert sorted(again[1::4]) == sorted(first[1::4])
 

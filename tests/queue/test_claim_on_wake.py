@@ -79,3 +79,51 @@ async def test_a_server_that_forgot_its_scripts(queue: RedisQueue, lane: Lane) -
 async def test_a_worker_without_a_lease_is_gone(queue: RedisQueue) -> None:
     await queue.enqueue(NewJob("greet"))
     assert (await queue.claim_on_wake(claim(1), 1)).word == "gone"
+
+
+async def marked(queue: RedisQueue, name: str) -> bool:
+    return await queue.wait_for_wake([name], 0.05) == name
+
+
+async def take_marks(queue: RedisQueue, *names: str) -> None:
+    for name in names:
+        assert await marked(queue, name)
+
+
+BOTH = ("first", "second")
+
+
+def claim_both(number: int, slots: int) -> Turn:
+    return Turn("w1", 0, f"{number:x}.0123456789ab", slots, BOTH)
+
+
+@pytest.mark.parametrize(("slots", "is_left"), [(1, True), (2, False)])
+async def test_a_mark_is_set_again_when_another_queue_filled_the_claim(
+    queue: RedisQueue, lane: Lane, slots: int, is_left: bool
+) -> None:
+    await queue.enqueue_many([NewJob("greet", queue=name) for name in BOTH])
+    await take_marks(queue, "first")
+    reply = await queue.claim_on_wake(claim_both(1, slots), 5)  # by the mark of the second
+    assert [job.queue for job in reply.jobs] == list(BOTH[:slots])
+    assert await marked(queue, "second") is is_left
+
+
+async def test_a_mark_is_set_again_when_the_claim_came_too_late(queue: RedisQueue, lane: Lane) -> None:
+    await queue.turn(claim_both(2, 1))
+    await queue.enqueue(NewJob("greet", queue="second"))
+    reply = await queue.claim_on_wake(claim_both(1, 1), 5)
+    assert (reply.word, reply.jobs) == ("late", [])
+    assert await marked(queue, "second")
+
+
+async def test_a_mark_is_set_again_when_the_worker_is_gone(queue: RedisQueue) -> None:
+    await queue.enqueue(NewJob("greet", queue="second"))
+    assert (await queue.claim_on_wake(claim_both(1, 1), 5)).word == "gone"
+    assert await marked(queue, "second")
+
+
+async def test_a_mark_of_a_queue_that_was_emptied_meanwhile_is_gone(queue: RedisQueue, lane: Lane) -> None:
+    job = await queue.enqueue(NewJob("greet", queue="second"))
+    await queue.delete(job.id)
+    assert (await queue.claim_on_wake(claim_both(1, 1), 5)).jobs == []
+    assert not await marked(queue, "second")

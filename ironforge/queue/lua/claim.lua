@@ -1,16 +1,16 @@
 -- claim.lua: queued -> running, for up to n jobs of the given queues, in their order.
 --
--- Uses: stats, ready, taken
+-- Uses: stats, ready, taken, served
 -- KEYS[1] prefix
 -- ARGV[1] worker id, ARGV[2] lane, ARGV[3] token made for this claim, ARGV[4] n (free slots),
 -- ARGV[5] at most so many due jobs are promoted per queue, ARGV[6…] queues, most wanted first
 --
--- Returns {'gone'} for a worker without a lease, else {'ok', orders, next_due_ms, {id, fence, fields, …}}:
+-- Returns {'gone'} for a worker without a lease, else {word, orders, next_due_ms, {id, fence, fields, …}}:
 -- orders are `cancel:<id>`, and `hold` for a worker that is alone with a suspect, or is to be: it takes nothing now, and
 -- no mark, which another waits for; next_due_ms is the wait until the next due job, -1 for none.
 -- Sent again with its token, it returns the same jobs.
 -- A token may begin with the number of the lane's turn, in hex, and a dot. A claim that a slow network delivers after a
--- later one takes nothing new: nobody may wait for its answer, and its worker would hold jobs that it does not know.
+-- later one takes nothing new, and says `late`: nobody may wait for its answer, and its worker would hold jobs that it does not know.
 -- A worker that dies after this script holds its jobs until its supervisor hands them back or its lease lapses.
 
 local wid, lane, token, n, limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -22,10 +22,9 @@ local jobs, claimed, next_due = {}, {}, nil
 local known = redis.call('HMGET', worker, 'lane:' .. lane, 'alone', 'turn:' .. lane)
 local turn, last_turn = tonumber(string.match(token, '^(%x+)%.') or '', 16), tonumber(known[3])
 local is_late = turn and last_turn and turn < last_turn
-if turn and not is_late and turn ~= last_turn then redis.call('HSET', worker, 'turn:' .. lane, turn) end
 
 if is_late or known[1] == token then -- the reply of this very claim was lost: give it again
-  return { 'ok', orders, is_late and -1 or 0, taken_under(claims, token) }
+  return { is_late and 'late' or 'ok', orders, is_late and -1 or 0, taken_under(claims, token) }
 end
 
 local first_fence, now_text = '1:' .. token, string.format('%.0f', now_ms)
@@ -86,11 +85,13 @@ local function take_suspect(queue)
 end
 
 local function take_ready(queue)
+  if n == 0 then return end -- who took the mark of this one for us sets it again
   local state = queue_state(queue)
   local index = queue_key(queue, 'queued')
-  while n > 0 and not state.paused do
+  local is_empty = state.paused
+  while n > 0 and not is_empty do
     local popped = redis.call('ZPOPMIN', index, n)
-    if #popped == 0 then break end
+    is_empty = #popped < 2 * n
     for i = 1, #popped, 2 do
       if take(queue, popped[i], tonumber(popped[i + 1])) then n = n - 1 end
     end
@@ -103,27 +104,26 @@ local function take_ready(queue)
   end
 end
 
-local asked = n
 local held_back = known[2] -- alone with a suspect
-for i = 6, #ARGV do
-  local _, due = promote(ARGV[i], limit)
+local unusual = {}
+visit_having({ 'scheduled', 'retrying', 'suspects' }, 6, #ARGV, function(queue)
+  local _, due = promote(queue, limit)
   if due and (not next_due or due < next_due) then next_due = due end
+  unusual[#unusual + 1] = queue
+end)
+for _, queue in ipairs(unusual) do held_back = held_back or n > 0 and take_suspect(queue) end
+if held_back then
+  orders[#orders + 1] = 'hold'
+  visit_having({ 'queued', 'suspects' }, 6, #ARGV, wake)
 end
-for i = 6, #ARGV do
-  if not held_back and asked > 0 then held_back = take_suspect(ARGV[i]) end
-end
-for i = 6, #ARGV do
-  if not held_back then
-    take_ready(ARGV[i])
-  elseif redis.call('ZCARD', queue_key(ARGV[i], 'queued')) + redis.call('ZCARD', queue_key(ARGV[i], 'suspects')) > 0 then
-    wake(ARGV[i])
-  end
-end
-if held_back then orders[#orders + 1] = 'hold' end
+visit_until(function() return held_back or n == 0 end, { 'queued' }, 6, #ARGV, take_ready)
+
+local marks = turn and turn ~= last_turn and { 'turn:' .. lane, turn } or {}
 if #claimed > 0 then
   redis.call('SADD', claims, unpack(claimed))
-  redis.call('HSET', worker, 'lane:' .. lane, token)
+  marks[#marks + 1], marks[#marks + 2] = 'lane:' .. lane, token
 end
+if #marks > 0 then redis.call('HSET', worker, unpack(marks)) end
 write_moves()
 write_queues()
 write_stats()

@@ -38,6 +38,7 @@ class Signature:
         if self.takes_context:
             parameters = parameters[1:]
         self._names = [parameter.name for parameter in parameters]
+        self._fields = [(name, f"p{at}") for at, name in enumerate(self._names)]
         self._call = inspect.Signature(parameters)
         self._whole: type[BaseModel] | None = None
         self._raw = False
@@ -68,6 +69,8 @@ class Signature:
 
     def arguments(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Keyword arguments for the handler. Raises InvalidPayload with a pointer for each mistake."""
+        if not (payload or self._names):  # nothing given, nothing taken
+            return {}
         if self._raw:
             return {_WHOLE: payload}
         if self._whole:
@@ -76,7 +79,7 @@ class Signature:
             except ValidationError as error:
                 raise _invalid(self.kind, error) from None
         checked = self._checked(payload)
-        return {name: getattr(checked, f"p{at}") for at, name in enumerate(self._names)}
+        return {name: getattr(checked, field) for name, field in self._fields}
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of the payload."""

@@ -90,8 +90,9 @@ def job_from_hash(job_id: str, fields: Fields) -> Job:
         return _newer_job(job_id, {name: fields[name] for name in _IN_EVERY_FORM if name in fields}, form)
     job = Job(job_id, "unknown", "unknown", JobStatus.DEAD)
     for name, value in fields.items():
-        if (read := _READERS.get(name)) is not None:
-            read(job, value)
+        if (found := _READERS.get(name)) is not None:
+            attribute, read = found
+            setattr(job, attribute, read(value))
     if job.status in _NOT_STARTED:
         job.started_ms = None
     if b"attempt_count" in fields:
@@ -173,13 +174,6 @@ def _attempt(at: int, stored: bytes) -> Attempt:
     )
 
 
-def _into(attribute: str, read: Callable[[bytes], Any]) -> Callable[[Job, bytes], None]:
-    def fill(job: Job, value: bytes) -> None:
-        setattr(job, attribute, read(value))
-
-    return fill
-
-
 def _whole(default: int) -> Callable[[bytes], int]:
     return lambda value: number(value, default)
 
@@ -189,33 +183,33 @@ def _words(default: str | None) -> Callable[[bytes], str | None]:
 
 
 _STATUSES = {status.value.encode(): status for status in JobStatus}
-# A stored field -> how it gets into a Job. Most jobs have few of them: what is absent costs nothing.
-_READERS: dict[bytes, Callable[[Job, bytes], None]] = {
-    b"kind": _into("kind", _words("")),
-    b"queue": _into("queue", _words("")),
-    b"status": _into("status", _status),
-    b"payload": _into("payload_json", bytes),
-    b"priority": _into("priority", _priority),
-    b"retry_count": _into("retry_count", _whole(0)),
-    b"max_retries": _into("max_retries", _whole(DEFAULT_MAX_RETRIES)),
-    b"created_at": _into("created_ms", _whole(0)),
-    b"run_at": _into("run_at_ms", _whole(0)),
-    b"started_at": _into("started_ms", _whole(0)),
-    b"finished_at": _into("finished_ms", _whole(0)),
-    b"timeout_ms": _into("timeout_s", lambda value: number(value, 0) / 1000),
-    b"retention_ms": _into("retention_s", lambda value: number(value, 0) / 1000),
-    b"worker": _into("worker", _words(None)),
-    b"last_error": _into("last_error", JobError.from_json),
-    b"result": _into("result_json", bytes),
-    b"progress": _into("progress_json", bytes),
-    b"crashes": _into("crashes", _whole(0)),
-    b"lapses": _into("lapses", _whole(0)),
-    b"generation": _into("generation", _whole(0)),
-    b"retry_of": _into("retry_of", _words(None)),
-    b"tags": _into("tags", _tags),
-    b"fence": _into("fence", _words("")),
-    b"backoff": _into("backoff", BackoffPolicy.from_json),
-    b"cancel_requested": _into("cancel_requested", lambda _: True),
-    b"reason": _into("reason", _words(None)),
-    b"fingerprint": _into("fingerprint", _words(None)),
+# A stored field -> where in a Job it goes, and how it is read. Most jobs have few of them: what is absent costs nothing.
+_READERS: dict[bytes, tuple[str, Callable[[bytes], Any]]] = {
+    b"kind": ("kind", _words("")),
+    b"queue": ("queue", _words("")),
+    b"status": ("status", _status),
+    b"payload": ("payload_json", bytes),
+    b"priority": ("priority", _priority),
+    b"retry_count": ("retry_count", _whole(0)),
+    b"max_retries": ("max_retries", _whole(DEFAULT_MAX_RETRIES)),
+    b"created_at": ("created_ms", _whole(0)),
+    b"run_at": ("run_at_ms", _whole(0)),
+    b"started_at": ("started_ms", _whole(0)),
+    b"finished_at": ("finished_ms", _whole(0)),
+    b"timeout_ms": ("timeout_s", lambda value: number(value, 0) / 1000),
+    b"retention_ms": ("retention_s", lambda value: number(value, 0) / 1000),
+    b"worker": ("worker", _words(None)),
+    b"last_error": ("last_error", JobError.from_json),
+    b"result": ("result_json", bytes),
+    b"progress": ("progress_json", bytes),
+    b"crashes": ("crashes", _whole(0)),
+    b"lapses": ("lapses", _whole(0)),
+    b"generation": ("generation", _whole(0)),
+    b"retry_of": ("retry_of", _words(None)),
+    b"tags": ("tags", _tags),
+    b"fence": ("fence", _words("")),
+    b"backoff": ("backoff", BackoffPolicy.from_json),
+    b"cancel_requested": ("cancel_requested", lambda _: True),
+    b"reason": ("reason", _words(None)),
+    b"fingerprint": ("fingerprint", _words(None)),
 }

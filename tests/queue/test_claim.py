@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from ironforge.job import JobStatus, NewJob
@@ -81,19 +83,47 @@ async def test_queues_that_have_nothing_cost_no_commands_of_their_own(queue: Red
     async def commands_of_a_claim(names: tuple[str, ...], wid: str) -> int:
         lane = await Lane(queue, wid, queues=names).register()
         await lane.claim(1)  # loads the script
-        before = await _calls(queue)
-        assert await lane.claim(1) == []
-        return await _calls(queue) - before
+        before = (await _calls(queue)).total()
+        await lane.claim(1)
+        return (await _calls(queue)).total() - before
 
-    few = await commands_of_a_claim(("q00",), "w1")
-    many = await commands_of_a_claim(tuple(f"q{at:02d}" for at in range(100)), "w2")
-    assert few > 0
-    assert many - few < 10
+    hundred = tuple(f"q{at:02d}" for at in range(100))
+    nothing, of_a_hundred = (
+        await commands_of_a_claim(("q00",), "w1"),
+        await commands_of_a_claim(hundred, "w2"),
+    )
+    assert of_a_hundred - nothing < 10
+    await queue.enqueue_many([NewJob("greet", queue="q00") for _ in range(10)])
+    first = await commands_of_a_claim(("q00",), "w3")
+    assert first > nothing > 0
+    assert await commands_of_a_claim(hundred, "w4") == first, "those behind the first are not looked into"
 
 
-async def _calls(queue: RedisQueue) -> int:
+async def test_a_queue_that_gave_less_than_was_asked_is_not_asked_again(
+    queue: RedisQueue, lane: Lane
+) -> None:
+    await queue.enqueue_many([NewJob("greet") for _ in range(3)])
+    before = await _calls(queue)
+    assert len(await lane.claim(5)) == 3
+    assert (await _calls(queue) - before)["cmdstat_zpopmin"] == 1
+
+
+async def test_a_claim_that_had_enough_sets_no_marks_of_queues_it_did_not_look_into(
+    queue: RedisQueue,
+) -> None:
+    names = tuple("abcd")  # b and c are looked into together
+    await queue.enqueue_many([NewJob("greet", queue=name) for name in ("b", "c")])
+    for name in ("b", "c"):
+        assert await queue.wait_for_wake([name], 0.5) == name
+    lane = await Lane(queue, queues=names).register()
+    assert [job.queue for job in await lane.claim(1)] == ["b"]
+    assert await queue.wait_for_wake(names, 0.05) is None
+    assert [job.queue for job in await lane.claim(1)] == ["c"]
+
+
+async def _calls(queue: RedisQueue) -> Counter[str]:
     stats = await queue.client.info("commandstats")
-    return sum(command["calls"] for command in stats.values())
+    return Counter({name: command["calls"] for name, command in stats.items()})
 
 
 async def test_more_queues_than_one_command_can_name(queue: RedisQueue) -> None:

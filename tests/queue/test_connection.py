@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ironforge.errors import ConfigError, StartupError, StoreUnavailable
 from ironforge.job import JobStatus, NewJob
@@ -148,5 +149,18 @@ async def test_a_caller_without_a_connection_gets_the_next_that_is_free(own_serv
         assert await asyncio.gather(*blocked) == [None, None]
         assert await asyncio.wait_for(asyncio.gather(*pings), 5) == [True] * 5
         assert len(pool._in_use_connections) == 0 and len(pool._available_connections) == 2
+    finally:
+        await client.aclose()
+
+
+@pytest.mark.parametrize("size", [10, 20_000_000])
+async def test_a_server_that_reads_nothing_is_given_up_in_time(own_server: RedisServer, size: int) -> None:
+    """Also where the socket cannot take at once what is sent."""
+    client = make_client(own_server.url, socket_timeout_s=0.3)
+    assert isinstance(client, NodeClient)
+    try:
+        assert await client.execute_command("PING") is True
+        with own_server.frozen(), pytest.raises(RedisTimeoutError):
+            await asyncio.wait_for(client.execute_command("SET", "key", b"x" * size), 3)
     finally:
         await client.aclose()

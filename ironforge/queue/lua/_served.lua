@@ -23,11 +23,9 @@ local function visit_having(parts, from, to, visit)
   visit_having(parts, middle + 1, to, visit)
 end
 
--- The same until has_enough(). The first queue is not asked for, and then ever more at once: it often has enough.
+-- The same until has_enough(). The first queue alone, for it often has enough, then ever more at once.
 local function visit_until(has_enough, parts, from, to, visit)
   local width = 1
-  if not has_enough() then visit(ARGV[from]) end
-  from = from + 1
   while from <= to and not has_enough() do
     visit_having(parts, from, math.min(from + width - 1, to), visit)
     from, width = from + width, width * 2

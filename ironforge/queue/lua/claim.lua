@@ -123,7 +123,7 @@ if #claimed > 0 then
   redis.call('SADD', claims, unpack(claimed))
   marks[#marks + 1], marks[#marks + 2] = 'lane:' .. lane, token
 end
-if #marks > 0 then redis.call('HSET', worker, unpack(marks)) end
+if next(marks) then redis.call('HSET', worker, unpack(marks)) end
 write_moves()
 write_queues()
 write_stats()

@@ -136,6 +136,8 @@ class Lane:
         looked = reply.word != "gone" and self._claiming_turns == claimed_before
         if reply.word != "gone":
             self._take(turn, reply)
+        if reply.jobs:
+            await asyncio.sleep(0)  # their handlers begin before the next claim is made ready
         if not looked:
             self.wake()
         return looked

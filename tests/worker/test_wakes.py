@@ -85,6 +85,40 @@ async def test_where_only_waiting_fails_it_asks_now_and_then(redis_url: str, nam
         await task
 
 
+class Noting(RedisQueue):
+    """Notes when a lane makes ready to wait."""
+
+    def __init__(self, url: str, namespace: str) -> None:
+        super().__init__(url, namespace)
+        self.notes: list[str] = []
+
+    async def claim_on_wake(self, turn: Turn, timeout_s: float) -> TurnReply:
+        self.notes.append("waits")
+        return await super().claim_on_wake(turn, timeout_s)
+
+
+async def test_a_job_begins_before_its_worker_makes_ready_to_wait_for_the_next(
+    redis_url: str, namespace: str
+) -> None:
+    forge = Forge(redis_url, namespace=namespace)
+
+    async with Noting(redis_url, namespace) as queue:
+
+        @forge.task("note")
+        async def note() -> None:  # pyright: ignore[reportUnusedFunction]
+            queue.notes.append("job")
+
+        async with serving(queue, forge, concurrency=4) as (crew, task):
+            for n in range(1, 4):
+                await eventually(lambda: queue.notes[-1:] == ["waits"], 5.0)
+                queue.notes.clear()
+                await queue.enqueue(NewJob("note"))
+                await eventually(lambda: "job" in queue.notes, 5.0)
+                assert queue.notes[0] == "job", f"job {n} waited until another claim was sent"
+            crew.stop()
+            await task
+
+
 async def crash_twice(queue: RedisQueue) -> None:
     """The only job there is; then it is a suspect, which runs alone in its worker."""
     for wid in ("c1", "c2"):

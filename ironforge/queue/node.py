@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.asyncio import Redis
@@ -43,7 +42,7 @@ class NodeClient(Redis):
             options: for the reading of the replies, as redis-py's own methods give them.
         """
         blocked = max((float(command[-1]) for command in commands if command[0] == "BZPOPMIN"), default=None)
-        async with self._connection(blocked) as connection:
+        async with _Borrowed(self.connection_pool, blocked) as connection:
             packed = [part for command in commands for part in connection.pack_command(*command)]
             await connection.send_packed_command(packed)
             return [await self._reply(connection, command[0], options) for command in commands]
@@ -54,7 +53,7 @@ class NodeClient(Redis):
         Yields the replies in their order, a few commands later. To be exhausted, or nobody can tell which were made.
         """
         outstanding: deque[Any] = deque()
-        async with self._connection() as connection:
+        async with _Borrowed(self.connection_pool) as connection:
             for command in commands:
                 await connection.send_packed_command(connection.pack_command(*command))
                 outstanding.append(command[0])
@@ -64,29 +63,42 @@ class NodeClient(Redis):
             while outstanding:
                 yield await self._reply(connection, outstanding.popleft(), {})
 
-    @asynccontextmanager
-    async def _connection(self, blocked_s: float | None = None) -> AsyncGenerator[Any]:
-        """One of the pool. After a failure it is not used again: a reply under way would answer another's command."""
-        pool: Any = self.connection_pool
-        connection = await pool.get_connection()
-        usual = connection.socket_timeout
-        try:
-            if blocked_s is not None:
-                connection.socket_timeout = blocked_s + BLOCKED_MARGIN_S
-            yield connection
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
-        finally:
-            connection.socket_timeout = usual
-            await pool.release(connection)
-
     async def _reply(self, connection: Any, name: Any, options: dict[str, Any]) -> Any:
         try:
             parse: Any = self.parse_response  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
             return await parse(connection, name, **options)
         except ResponseError as refused:
             return refused
+
+
+class _Borrowed:
+    """A connection of the pool. After a failure it is not used again: a reply under way would answer another's command.
+
+    Args:
+        blocked_s: how long Redis may keep the replies back; None for not at all.
+    """
+
+    __slots__ = ("_blocked_s", "_connection", "_pool", "_usual_s")
+
+    def __init__(self, pool: Any, blocked_s: float | None = None) -> None:
+        self._pool = pool
+        self._blocked_s = blocked_s
+
+    async def __aenter__(self) -> Any:
+        connection = self._connection = await self._pool.get_connection()
+        self._usual_s = connection.socket_timeout
+        if self._blocked_s is not None:
+            connection.socket_timeout = self._blocked_s + BLOCKED_MARGIN_S
+        return connection
+
+    async def __aexit__(self, failed: object, *_: object) -> None:
+        connection = self._connection
+        try:
+            if failed is not None:
+                await connection.disconnect(nowait=True)
+        finally:
+            connection.socket_timeout = self._usual_s
+            await self._pool.release(connection)
 
 
 class NodePipeline:

@@ -26,7 +26,12 @@ class _Sending(AbstractConnection):
     ) -> None:
         """As the method it replaces, which makes a task and a timer for a write that has to wait for nothing."""
         writer = self._writer
-        if writer is None or isinstance(command, bytes | str) or writer.transport.get_write_buffer_size():
+        if (
+            writer is None
+            or isinstance(command, bytes | str)
+            or writer.is_closing()
+            or writer.transport.get_write_buffer_size()
+        ):
             await super().send_packed_command(command, check_health)
         else:
             writer.writelines(command)

@@ -47,18 +47,21 @@ class Pool(BlockingConnectionPool):
 
     async def ensure_connection(self, connection: Any) -> None:
         writer = connection._writer
-        # One that was reset while idle: redis-py would find out by writing to it.
-        if connection.should_reconnect() or (
-            writer is not None and (writer.is_closing() or _has_ended(writer))
-        ):
-            await connection.disconnect(nowait=True)
+        if writer is not None:
+            is_tls = writer.get_extra_info("ssl_object") is not None
+            # One that was reset while idle: redis-py would find out by writing to it.
+            if connection.should_reconnect() or writer.is_closing() or (not is_tls and _has_ended(writer)):
+                await connection.disconnect(nowait=True)
+            elif not is_tls:
+                return  # nothing came that nobody asked for: it is ready
         await super().ensure_connection(connection)
 
 
 def _has_ended(writer: Any) -> bool:
-    """Whether an idle connection can be read, which means its end: a loop that was busy meanwhile has not heard of it."""
-    if writer.get_extra_info("ssl_object") is not None:
-        return False  # there is more to be read of TLS
+    """Whether an idle connection can be read, which means its end: a loop that was busy meanwhile has not heard of it.
+
+    Not for TLS, which has more to be read.
+    """
     poll = select.poll()
     poll.register(writer.get_extra_info("socket").fileno(), select.POLLIN)
     return bool(poll.poll(0))

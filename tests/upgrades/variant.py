@@ -17,8 +17,8 @@ _CHANGES = {
     "queue/codec.py": (
         ('extra += ("payload", new.payload_json)', 'extra += ("body", new.payload_json)'),
         (
-            '    b"payload": _into("payload_json", bytes),\n',
-            '    b"payload": _into("payload_json", bytes),\n    b"body": _into("payload_json", bytes),\n',
+            '    b"payload": ("payload_json", bytes),\n',
+            '    b"payload": ("payload_json", bytes),\n    b"body": ("payload_json", bytes),\n',
         ),
     ),
     # Every script has another digest.
